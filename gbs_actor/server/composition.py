@@ -201,6 +201,7 @@ class Composition:
             log_levels=self.log_levels,
             profiler=LoopProfiler(),
         )
+        """What the HTTP side has below it."""
         http = DeferredApp(partial(create_app, services))
         http_app = self._on_any_server(http, cors_policy(settings.http.allowed_origins))
         self._deferred = [http]

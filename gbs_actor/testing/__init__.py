@@ -32,7 +32,9 @@ connect_stream=server.connect_stream)``. :meth:`LineupServer.http`: one request.
 **What to check.** ``await peer.event("lineup-updated")`` returns the next one, or fails after five
 seconds of Trio's clock with a list of what came instead; ``await peer.no_event("error")`` fails if
 there is one. ``await server.settle()`` lets everything happen that can happen now.
-``peer.received`` has all in order, ``server.room("winter")`` the figures of the room.
+``peer.received`` has all in order, ``peer.named("lineup-updated")`` the payloads of one kind;
+``await peer.reply(number)`` is the answer to what ``number = await peer.begin(…)`` sent, for events
+that do not wait for each other. ``server.room("winter")`` has the figures of the room.
 
 **What goes wrong.** ::
 

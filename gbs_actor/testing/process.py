@@ -25,6 +25,7 @@ class ServerProcess:
     :param plane: whether one task drives all plain WebSockets, as over sockets; otherwise each has
         one of its own, as over TLS.
     :param random: decides which of them it serves first.
+    :param demo_sign_in: see :class:`Composition`.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ServerProcess:
         observe: Observer,
         plane: bool,
         random: Random | None,
+        demo_sign_in: bool,
     ) -> None:
         self._store = store
         self._descriptors = Descriptors()
@@ -46,6 +48,7 @@ class ServerProcess:
             environment=environment,
             observe=observe,
             plane=lambda: sim_plane(self._descriptors, random) if plane else None,
+            demo_sign_in=demo_sign_in,
         )
         # What nobody looks at here would cost more than all else in idle time.
         self.composition.loop_lag.interval = self.composition.history.interval = _SELDOM

@@ -32,6 +32,7 @@ class RestartableServer:
     :param conditions: what connections do to their bytes.
     :param plane: whether one task drives all WebSockets.
     :param observe: called at every tracepoint of every room.
+    :param demo_sign_in: whether anybody may sign in as one of the retreat's people.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class RestartableServer:
         conditions: Conditions,
         plane: bool,
         observe: Observer,
+        demo_sign_in: bool,
     ) -> None:
         self.settings = settings
         """Those of each process."""
@@ -53,6 +55,7 @@ class RestartableServer:
         self._conditions = conditions
         self._plane = plane
         self._observer = observe
+        self._demo_sign_in = demo_sign_in
         self._store = store
         self._process: ServerProcess | None = None
         self._crashes: defaultdict[str, deque[Tracepoint | None]] = defaultdict(deque)
@@ -202,6 +205,7 @@ class RestartableServer:
             observe=self._observe,
             plane=self._plane,
             random=self._conditions.random,
+            demo_sign_in=self._demo_sign_in,
         )
         await self._nursery.start(process.run)
         self._process = process

@@ -10,6 +10,7 @@ from typing import Final, get_args
 import msgspec
 import trio
 from pydantic import SecretStr
+from websockets.datastructures import Headers, HeadersLike
 
 from gbs_actor.auth import mint
 from gbs_actor.client import Backoff, Client, connect
@@ -58,6 +59,7 @@ class LineupServer(RestartableServer):
         *,
         expires_in: float | None = 8 * 3600,
         name: str = "",
+        email: str = "",
         retreats: Sequence[str] | None = None,
     ) -> str:
         """Return a token that the server accepts.
@@ -75,6 +77,7 @@ class LineupServer(RestartableServer):
             user_id=user,
             role=role,
             name=name,
+            email=email,
             expires_in=expires_in,
             retreats=retreats,
             issuer=auth.jwt_issuer,
@@ -93,6 +96,7 @@ class LineupServer(RestartableServer):
         cookie: bool = False,
         batch: bool = False,
         recovery: bool = False,
+        presence: bool = True,
         headers: Mapping[str, str] | None = None,
         address: str | None = None,
         conditions: Conditions | None = None,
@@ -109,6 +113,7 @@ class LineupServer(RestartableServer):
         :param cookie: whether the token goes into the cookie.
         :param batch: whether to ask for the batch form of updates.
         :param recovery: whether to ask for a session that :meth:`Peer.reconnect` recovers.
+        :param presence: whether to be sent who is there each time that changes.
         :param headers: of the handshake, in addition.
         :param address: its IP address; default: one of its own.
         :param conditions: of its connections; default: those of the server.
@@ -133,6 +138,7 @@ class LineupServer(RestartableServer):
             cookie=cookie,
             batch=batch,
             recovery=recovery,
+            presence=presence,
             headers=headers or {},
         )
         peer = self.make_peer(self._nursery, dial, options, on_message)
@@ -176,7 +182,7 @@ class LineupServer(RestartableServer):
         *,
         user: int | None = 1,
         role: Role = Role.LINEUP_STAFF,
-        headers: Mapping[str, str] | None = None,
+        headers: HeadersLike | None = None,
         body: bytes | None = None,
         address: str | None = None,
     ) -> HttpReply:
@@ -185,11 +191,12 @@ class LineupServer(RestartableServer):
         :param path: with its query.
         :param json: the body; ``None``: none.
         :param user: whose token it carries; ``None``: nobody's.
-        :param headers: in addition; an ``Authorization`` takes the token's place.
+        :param headers: in addition, a mapping or pairs; an ``Authorization`` takes the token's
+            place.
         :param body: instead of ``json``.
         :raises PeerClosed: the connection ended without a response.
         """
-        fields = dict(headers or {})
+        fields = Headers(headers or {})
         if user is not None:
             fields.setdefault("Authorization", f"Bearer {self.token(user, role)}")
         if json is not None:
@@ -218,6 +225,7 @@ async def lineup_server(
     conditions: Conditions = PERFECT,
     plane: bool = True,
     observe: Observer = ignore,
+    demo_sign_in: bool = False,
 ) -> AsyncIterator[LineupServer]:
     """Run a whole server within the block, without a socket and without a thread.
 
@@ -234,6 +242,7 @@ async def lineup_server(
         who leads one (``isLeader``) cannot be moved.
     :param settings: default: ``Settings()``, which the environment has no part in; or only what
         differs, as ``{"rooms": {"idle_timeout": 60}}``. Without keys for tokens they get some.
+        With ``admin_listen`` there is no ``/admin``: nothing listens there.
     :param store: default: a new one.
     :param environment: time of day and random bytes; default: those of ``seed``.
     :param seed: decides what is left to chance.
@@ -242,7 +251,8 @@ async def lineup_server(
     :param plane: whether one task drives all WebSockets, as over sockets; otherwise each has one of
         its own, as over TLS.
     :param observe: called at every tracepoint of every room; lets it crash by what it raises.
-    :raises ValueError: a setting is wrong, or opens a port.
+    :param demo_sign_in: whether anybody may sign in as one of the people, as under ``--demo``.
+    :raises ValueError: a setting is wrong, or asks for TLS.
     :raises RuntimeError: this runs on another event loop than Trio's.
     """
     settings = _settings(settings)
@@ -261,6 +271,7 @@ async def lineup_server(
             conditions=conditions,
             plane=plane,
             observe=observe,
+            demo_sign_in=demo_sign_in,
         )
         await server.start()
         try:
@@ -277,8 +288,8 @@ def _made_up(slug: str, people: int) -> RetreatSeed:
 def _settings(settings: Settings | Mapping[str, Mapping[str, object]] | None) -> Settings:
     if not isinstance(settings, Settings):
         settings = Settings.model_validate(settings or {})
-    if settings.admin.admin_listen is not None or settings.server.tls_certificate is not None:
-        raise ValueError("admin_listen and TLS need a port: lineup_server opens none")
+    if settings.server.tls_certificate is not None:
+        raise ValueError("TLS needs a port: lineup_server opens none")
     if not settings.auth.has_key:
         auth = settings.auth.model_copy(update={"jwt_secret": SecretStr(SECRET)})
         settings = settings.model_copy(update={"auth": auth})

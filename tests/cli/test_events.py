@@ -26,7 +26,7 @@ from gbs_actor.cli.admin_client import (
 )
 from gbs_actor.cli.failures import CommandFailed
 from gbs_actor.settings import AdminSettings
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import running, settings, token
 
 OPERATOR = token(Role.ADMIN_MINISTER)

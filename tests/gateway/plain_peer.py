@@ -14,8 +14,6 @@ from typing import Any, cast
 import trio
 import trio_websocket
 
-from tests.gateway.composing import SLUG
-
 PATIENCE = 10.0
 PATH = "/ws/retreats/"
 
@@ -128,7 +126,7 @@ class PlainPeer:
 @asynccontextmanager
 async def talking_plainly(
     stream: trio.abc.Stream,
-    slug: str = SLUG,
+    slug: str,
     *,
     token: str | None = None,
     headers: dict[str, str] | None = None,

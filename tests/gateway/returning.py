@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,21 +16,13 @@ from typing import Any, Protocol
 import trio
 import trio.testing
 
-from gbs_actor.auth import Role
 from gbs_actor.rooms import Snapshot
 from gbs_actor.settings import Settings
-from gbs_actor.socketio import SocketServer
-from tests.gateway.composing import (
-    SLUG,
-    BreakableStore,
-    Parts,
-    Realtime,
-    composed,
-    served_namespace,
-)
+from tests.gateway import serving
+from tests.gateway.serving import SLUG
 from tests.socketio.lines import Carrier
-from tests.socketio.peer import Close, Peer
-from tests.socketio.polls import SEPARATOR, WEBSOCKET, Exchange, Polls, Site, site
+from tests.socketio.peer import Close, MemoryListener, Peer
+from tests.socketio.polls import SEPARATOR, WEBSOCKET, Exchange, Fields, Polls, Site
 
 PATIENCE = 60.0
 _PACKET = re.compile(r"4(?P<type>[0-4])/gbs-lineup,?(?P<ack>[0-9]*)(?P<json>.*)", re.DOTALL)
@@ -248,26 +239,41 @@ class Client:
             self.rows = {row["id"]: row for row in event[1]}
 
 
-@dataclass
-class World:
+class Way:
+    """The way to a simulated server: WebSockets by its network, polls by its ASGI application."""
+
+    def __init__(self, here: serving.World, nursery: trio.Nursery) -> None:
+        self._server = here.server
+        self._nursery = nursery
+
+    async def polls(self) -> Polls:
+        app = self._server.composition.app
+        return await Site(app, self._nursery, MemoryListener(), "/socket.io/").polls()
+
+    async def dial(self, query: str, headers: Fields = ()) -> Peer:
+        peer = Peer(await self._server.open_stream())
+        await peer.upgrade(f"/socket.io/?{query}", headers)
+        return peer
+
+
+class World(serving.World):
     """A server whose clients come back."""
 
-    parts: Parts
-    realtime: Realtime
-    sockets: SocketServer
-    site: Site
-    nursery: trio.Nursery
+    def __init__(self, here: serving.World, nursery: trio.Nursery) -> None:
+        super().__init__(here.server, here.store)
+        self.nursery = nursery
+        self.site = Way(here, nursery)
 
     @property
-    def recoveries(self) -> Counter[str]:
+    def recoveries(self) -> Mapping[str, int]:
         """Attempts to resume, by result."""
-        return self.realtime.recoveries
+        return self.services.recoveries
 
     def client(
         self, carrier: Carrier = "websocket", *, recovery: bool = True, **token: Any
     ) -> Client:
         """Return a client that has not connected yet."""
-        auth: dict[str, Any] = {"token": self.parts.token(**token)}
+        auth: dict[str, Any] = {"token": self.token(**token)}
         if recovery:
             auth["recovery"] = True
         return Client(self, carrier, auth)
@@ -283,39 +289,24 @@ class World:
 
     async def listed(self, slug: str = SLUG) -> dict[int, Row]:
         """Return the rows as they are."""
-        snapshot = await self.parts.rooms.read(slug)
+        snapshot = await self.rooms.read(slug)
         assert isinstance(snapshot, Snapshot)
         return {row["id"]: row for row in json.loads(snapshot.rows)}
 
     def present(self, slug: str = SLUG) -> int:
         """Return how many connections are in a room."""
-        room = self.parts.rooms.room_statistics(slug)
+        room = self.rooms.room_statistics(slug)
         return 0 if room is None else len(room.subscribers)
 
     @property
     def ids(self) -> list[str]:
         """The ids of all sockets that are connected."""
-        return [socket.id for socket in self.sockets.namespace("/gbs-lineup").sockets]
+        return [socket.id for socket in self.services.sockets.namespace("/gbs-lineup").sockets]
 
 
 @asynccontextmanager
-async def world(
-    store: BreakableStore | None = None,
-    config: Settings | None = None,
-    *,
-    readers: tuple[Role, ...] = tuple(Role),
-    **options: Any,
-) -> AsyncIterator[World]:
-    """Serve within the block.
-
-    :param options: of the Socket.IO server.
-    """
-    async with composed(config, store=store, readers=readers) as parts:
-        sockets = SocketServer(cookie_names=["accessToken"], **options)
-        async with (
-            served_namespace(parts, sockets) as realtime,
-            site(sockets) as clients,
-            trio.open_nursery() as nursery,
-        ):
-            yield World(parts, realtime, sockets, clients, nursery)
-            nursery.cancel_scope.cancel()
+async def world(config: Settings | None = None) -> AsyncIterator[World]:
+    """Serve within the block."""
+    async with serving.world(config) as here, trio.open_nursery() as nursery:
+        yield World(here, nursery)
+        nursery.cancel_scope.cancel()

@@ -7,28 +7,29 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import h11
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.event_stream import HEARTBEAT
+from gbs_actor.testing import SimStream
 from tests.gateway.admin_site import Browser, ask
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.site import Exchange, Site, body, exchange, site
+from tests.gateway.serving import SLUG, World, settings_with, world
 
 ADMIN: dict[str, Any] = {"role": Role.ADMIN_MINISTER}
 
 
-async def page(here: Site, query: str = "") -> dict[str, Any]:
+async def page(here: World, query: str = "") -> Any:
     response = await ask(here, "GET", f"/admin/events{query}", here.bearer(**ADMIN))
-    assert response.status_code == 200
-    return await body(response)
+    assert response.status == 200
+    return response.json()
 
 
-def publish(here: Site, *texts: str, kind: str = "trace.in", **about: Any) -> None:
+def publish(here: World, *texts: str, kind: str = "trace.in", **about: Any) -> None:
     for text in texts:
-        here.parts.events.publish(kind, text, **about)
+        here.events.publish(kind, text, **about)
 
 
 def texts(shown: dict[str, Any]) -> list[str]:
@@ -39,10 +40,10 @@ def texts(shown: dict[str, Any]) -> list[str]:
 
 
 async def test_a_reader_asks_for_what_is_new() -> None:
-    async with site() as here:
+    async with world() as here:
         publish(here, "a", "b", room=SLUG, user_id=7, sid="x")
         first = await page(here)
-        assert (first["run"], first["last"]) == (here.parts.events.run_id, 2)
+        assert (first["run"], first["last"]) == (here.events.run_id, 2)
         assert texts(first) == ["a", "b"]
         assert first["events"][0].keys() == {
             *("number", "at", "kind", "severity", "room", "userId", "sid", "text", "details")
@@ -54,19 +55,19 @@ async def test_a_reader_asks_for_what_is_new() -> None:
 
 
 async def test_a_reader_of_another_run_gets_everything() -> None:
-    async with site() as here:
+    async with world() as here:
         publish(here, "a", "b")
         assert texts(await page(here, "?after=anotherrun-1")) == ["a", "b"]
 
 
 async def test_a_reader_that_comes_too_late_is_told_how_many_it_has_missed() -> None:
-    async with site() as here:
-        publish(here, *map(str, range(here.parts.events.capacity + 5)))
+    async with world() as here:
+        publish(here, *map(str, range(here.events.capacity + 5)))
         assert (await page(here, "?after=2&limit=1"))["missed"] == 3
 
 
 async def test_events_are_filtered_and_limited() -> None:
-    async with site() as here:
+    async with world() as here:
         publish(here, "a", kind="room.started", room="winter/2")
         publish(here, "b", kind="room.crashed", room=SLUG)
         publish(here, "c", kind="limit.hit", user_id=2**40)
@@ -88,31 +89,47 @@ async def test_events_are_filtered_and_limited() -> None:
     ],
 )
 async def test_what_cannot_be_is_refused(query: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await ask(here, "GET", f"/admin/events?{query}", here.bearer(**ADMIN))
-        assert response.status_code == 400
-        assert (await body(response))["code"] == "VALIDATION_FAILED"
+        assert response.status == 400
+        assert response.json()["code"] == "VALIDATION_FAILED"
 
 
 # The stream
 
 
-class Reader(Exchange):
+class Reader:
     """Records what a client gets of a stream."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, stream: SimStream) -> None:
+        self.stream = stream
+        self.status: int | None = None
+        self.headers: dict[bytes, bytes] = {}
         self.received = b""
         self.ended = False
+        self._state = h11.Connection(h11.CLIENT)
 
-    async def answer(self, event: dict[str, Any]) -> None:
-        await super().answer(event)
-        if event["type"] == "http.response.body":
-            self.received += event["body"]
-            self.ended = not event.get("more_body", False)
+    async def send(self, target: str, headers: dict[str, str]) -> None:
+        request = h11.Request(
+            method="GET", target=target, headers=[("Host", "lineup.test"), *headers.items()]
+        )
+        await self.stream.send_all(self._state.send(request) or b"")
+
+    async def run(self) -> None:
+        """Read until the end of the response or of the connection."""
+        while not self.ended:
+            match self._state.next_event():
+                case h11.Response(status_code=status, headers=fields):
+                    self.status, self.headers = status, dict(fields)
+                case h11.Data(data=data):
+                    self.received += data
+                case h11.EndOfMessage():
+                    self.ended = True
+                case h11.NEED_DATA:
+                    self._state.receive_data(bytes(await self.stream.receive_some()))
 
     def header(self, name: str) -> str:
-        return dict(self.headers)[name.encode()].decode()
+        return self.headers[name.encode()].decode()
 
     @property
     def data(self) -> list[Any]:
@@ -135,27 +152,31 @@ class Reader(Exchange):
 
 @asynccontextmanager
 async def streaming(
-    here: Site,
+    here: World,
     query: str = "",
     headers: dict[str, str] | None = None,
     expires_in: float = 3_600,
     **more: str,
 ) -> AsyncIterator[Reader]:
     """Read a stream within the block, and go away at its end."""
-    reader = Reader()
+    reader = Reader(await here.server.open_stream())
     headers = {
         **(here.bearer(**ADMIN, expires_in=expires_in) if headers is None else headers),
         "Accept": "text/event-stream",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
-    async with exchange(here.app, "GET", "/admin/events", headers, query, asking=reader):
-        await wait_all_tasks_blocked()
+    await reader.send(f"/admin/events?{query}".rstrip("?"), headers)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader.run)
+        await here.server.settle()
         yield reader
-        await reader.disconnect()
+        nursery.cancel_scope.cancel()
+    reader.stream.cut()
+    await here.server.settle()
 
 
 async def test_a_stream_sends_what_happens_from_now_on() -> None:
-    async with site() as here:
+    async with world() as here:
         publish(here, "before")
         async with streaming(here) as reader:
             assert reader.status == 200
@@ -167,14 +188,14 @@ async def test_a_stream_sends_what_happens_from_now_on() -> None:
             publish(here, "c", room=SLUG)
             await wait_all_tasks_blocked()
             assert reader.texts == ["a", "b", "c"]
-            assert f"id: {here.parts.events.run_id}-4\n".encode() in reader.received
+            assert f"id: {here.events.run_id}-4\n".encode() in reader.received
             assert reader.data[-1] == (await page(here))["events"][-1]
 
 
 async def test_a_stream_goes_on_from_the_last_event_that_the_reader_has() -> None:
-    async with site() as here:
+    async with world() as here:
         publish(here, "a", "b", "c")
-        run = here.parts.events.run_id
+        run = here.events.run_id
         async with streaming(here, Last_Event_ID=f"{run}-2") as reader:
             assert (reader.texts, reader.gaps) == (["c"], [])
         async with streaming(here, "after=1", Last_Event_ID=f"{run}-2") as reader:
@@ -184,7 +205,7 @@ async def test_a_stream_goes_on_from_the_last_event_that_the_reader_has() -> Non
 
 
 async def test_after_a_restart_of_the_server_a_reader_gets_everything_and_a_gap() -> None:
-    async with site() as here:
+    async with world() as here:
         publish(here, "a", "b")
         async with streaming(here, Last_Event_ID="former-2") as reader:
             assert (reader.texts, reader.gaps) == (["a", "b"], [None])
@@ -192,16 +213,16 @@ async def test_after_a_restart_of_the_server_a_reader_gets_everything_and_a_gap(
 
 
 async def test_a_reader_that_has_missed_events_is_told_how_many() -> None:
-    async with site() as here:
-        publish(here, *map(str, range(here.parts.events.capacity + 5)))
+    async with world() as here:
+        publish(here, *map(str, range(here.events.capacity + 5)))
         async with streaming(here, "after=2") as reader:
             assert reader.gaps == [3]
             assert reader.texts[0] == "5"
-            assert len(reader.texts) == here.parts.events.capacity
+            assert len(reader.texts) == here.events.capacity
 
 
 async def test_only_what_is_wanted_is_streamed() -> None:
-    async with site() as here, streaming(here, "kind=room.&room=winter") as reader:
+    async with world() as here, streaming(here, "kind=room.&room=winter") as reader:
         publish(here, "a", kind="room.started", room="winter")
         publish(here, "b", kind="room.started", room="summer")
         publish(here, "c", kind="limit.hit", room="winter")
@@ -210,7 +231,7 @@ async def test_only_what_is_wanted_is_streamed() -> None:
 
 
 async def test_silence_is_broken_by_comments(autojump_clock: MockClock) -> None:
-    async with site() as here, streaming(here) as reader:
+    async with world() as here, streaming(here) as reader:
         await trio.sleep(3.5 * HEARTBEAT)
         assert reader.comments == 3
         assert not reader.ended
@@ -218,11 +239,11 @@ async def test_silence_is_broken_by_comments(autojump_clock: MockClock) -> None:
 
 async def test_a_stream_ends_with_the_token(autojump_clock: MockClock) -> None:
     async with (
-        site() as here,
+        world() as here,
         streaming(here, headers=here.bearer(**ADMIN, expires_in=40)) as reader,
     ):
         await trio.sleep(39)
-        here.parts.clock.advance(40)  # as far as the wall clock is concerned
+        here.server.wall.advance(40)  # as far as the wall clock is concerned
         publish(here, "too late")
         await wait_all_tasks_blocked()
         assert reader.ended
@@ -233,10 +254,10 @@ async def test_a_stream_ends_at_the_moment_at_which_the_token_does(
     autojump_clock: MockClock,
 ) -> None:
     async with (
-        site() as here,
+        world() as here,
         streaming(here, headers=here.bearer(**ADMIN, expires_in=4)) as reader,
     ):
-        here.parts.clock.advance(4)
+        here.server.wall.advance(4)
         await trio.sleep(3.9)
         assert not reader.ended
         await trio.sleep(0.2)
@@ -244,7 +265,7 @@ async def test_a_stream_ends_at_the_moment_at_which_the_token_does(
 
 
 async def test_a_stream_ends_with_the_session(autojump_clock: MockClock) -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here)
         cookie = {"Cookie": f"adminSession={browser.cookie}"}
         async with streaming(here, headers=cookie) as reader, streaming(here) as other:
@@ -256,7 +277,7 @@ async def test_a_stream_ends_with_the_session(autojump_clock: MockClock) -> None
 
 
 async def test_a_silent_stream_ends_soon_after_the_session(autojump_clock: MockClock) -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here)
         cookie = {"Cookie": f"adminSession={browser.cookie}"}
         async with streaming(here, headers=cookie) as reader:
@@ -266,15 +287,15 @@ async def test_a_silent_stream_ends_soon_after_the_session(autojump_clock: MockC
 
 
 async def test_a_stream_ends_when_the_server_shuts_down_and_says_so() -> None:
-    async with site() as here, streaming(here) as reader:
-        here.draining = True
+    async with world() as here, streaming(here) as reader:
+        here.server.composition.draining = True
         publish(here, "draining", kind="server.draining")
         await wait_all_tasks_blocked()
         assert (reader.ended, reader.texts) == (True, ["draining"])
 
 
 async def test_so_many_streams_are_open_and_no_more() -> None:
-    async with site(settings_with(event_streams=2)) as here:
+    async with world(settings_with(event_streams=2)) as here:
         async with streaming(here) as first, streaming(here) as second:
             async with streaming(here) as third:
                 assert (first.status, second.status, third.status) == (200, 200, 429)
@@ -285,7 +306,7 @@ async def test_so_many_streams_are_open_and_no_more() -> None:
 
 
 async def test_who_only_asks_for_the_head_gets_no_stream() -> None:
-    async with site() as here:
+    async with world() as here:
         headers = {**here.bearer(**ADMIN), "Accept": "text/event-stream"}
         with trio.fail_after(5):
             response = await ask(here, "HEAD", "/admin/events", headers)
@@ -293,7 +314,7 @@ async def test_who_only_asks_for_the_head_gets_no_stream() -> None:
 
 
 async def test_who_may_not_see_everything_gets_no_stream() -> None:
-    async with site() as here:
+    async with world() as here:
         for headers, status in (
             (here.bearer(**ADMIN, retreats=(SLUG,)), 403),
             (here.bearer(role=Role.LINEUP_STAFF), 403),

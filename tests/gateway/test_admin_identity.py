@@ -7,19 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from quart import Response
 from trio.testing import wait_all_tasks_blocked
-from werkzeug.datastructures import Headers
+from websockets.datastructures import Headers
 
 from gbs_actor.auth import Role
 from gbs_actor.auth.admin_sessions import SESSION_TIME
 from gbs_actor.gateway.http.openapi import describe
 from gbs_actor.settings import Settings
 from gbs_actor.store.audit import AuditQuery
+from gbs_actor.testing import HttpReply
 from tests.gateway.admin_site import OWN, Browser, ask, cookie_of
-from tests.gateway.composing import NOW, OTHER_SLUG, SLUG, settings_with
-from tests.gateway.site import LINEUPS, body, site
+from tests.gateway.serving import LINEUPS, NOW, OTHER_SLUG, SLUG, settings_with, world
 
+PROXY = "192.0.2.1"
 ADMIN: dict[str, Any] = {"role": Role.ADMIN_MINISTER}
 PAGE = "https://page.example"
 """An origin that the settings allow elsewhere."""
@@ -50,8 +50,8 @@ def with_admin_token() -> Settings:
     return settings_with(admin_token=ADMIN_TOKEN)
 
 
-async def code(response: Response) -> tuple[int, str]:
-    return response.status_code, (await body(response))["code"]
+def code(response: HttpReply) -> tuple[int, str]:
+    return response.status, response.json()["code"]
 
 
 # Who is refused
@@ -59,30 +59,30 @@ async def code(response: Response) -> tuple[int, str]:
 
 @EVERY_OPERATION
 async def test_without_a_token_nothing_is_shown(method: str, path: str) -> None:
-    async with site() as here:
-        assert await code(await ask(here, method, path)) == (401, "AUTH_REQUIRED")
+    async with world() as here:
+        assert code(await ask(here, method, path)) == (401, "AUTH_REQUIRED")
 
 
 @EVERY_OPERATION
 async def test_the_cookie_of_the_line_up_counts_for_nothing(method: str, path: str) -> None:
-    async with site(with_admin_token()) as here:
-        for value in (here.parts.token(**ADMIN), ADMIN_TOKEN):
+    async with world(with_admin_token()) as here:
+        for value in (here.token(**ADMIN), ADMIN_TOKEN):
             headers = {"Cookie": f"accessToken={value}", "Origin": OWN}
             response = await ask(here, method, path, headers)
-            assert await code(response) == (401, "AUTH_REQUIRED")
+            assert code(response) == (401, "AUTH_REQUIRED")
 
 
 @EVERY_OPERATION
 async def test_who_is_no_operator_is_refused(method: str, path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await ask(here, method, path, here.bearer(role=Role.LINEUP_STAFF))
-        assert await code(response) == (403, "FORBIDDEN")
+        assert code(response) == (403, "FORBIDDEN")
 
 
 @EVERY_OPERATION
 async def test_a_made_up_token_or_cookie_is_refused(method: str, path: str) -> None:
-    async with site(with_admin_token()) as here:
-        user = msgspec.to_builtins(here.parts.verifier.verify(here.parts.token(**ADMIN)))
+    async with world(with_admin_token()) as here:
+        user = msgspec.to_builtins(here.services.verifier.verify(here.token(**ADMIN)))
         claims = {"id": "x", "user": user, "expires_at": NOW + 60}
         parts = (msgspec.json.encode(part) for part in ({"alg": "none"}, claims))
         unsigned = ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
@@ -93,21 +93,21 @@ async def test_a_made_up_token_or_cookie_is_refused(method: str, path: str) -> N
             {"Authorization": "Bearer \xe9\xff"},
             {"Cookie": f"adminSession={ADMIN_TOKEN}", "Origin": OWN},
             {"Cookie": f"adminSession={unsigned}", "Origin": OWN},
-            {"Cookie": f"adminSession={here.parts.token(**ADMIN)}", "Origin": OWN},
+            {"Cookie": f"adminSession={here.token(**ADMIN)}", "Origin": OWN},
             {"Cookie": "adminSession=" + "x" * 5_000, "Origin": OWN},
         ):
-            assert await code(await ask(here, method, path, headers)) == (401, "INVALID_TOKEN")
+            assert code(await ask(here, method, path, headers)) == (401, "INVALID_TOKEN")
 
 
 @EVERY_OPERATION
 async def test_a_session_does_not_outlive_its_token(method: str, path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here, expires_in=60)
-        here.parts.clock.advance(59)
-        assert (await browser.get("/admin/session")).status_code == 200
-        here.parts.clock.advance(1)
+        here.server.wall.advance(59)
+        assert (await browser.get("/admin/session")).status == 200
+        here.server.wall.advance(1)
         response = await ask(here, method, path, browser.headers())
-        assert await code(response) == (401, "TOKEN_EXPIRED")
+        assert code(response) == (401, "TOKEN_EXPIRED")
 
 
 @pytest.mark.parametrize(
@@ -116,20 +116,20 @@ async def test_a_session_does_not_outlive_its_token(method: str, path: str) -> N
 async def test_a_token_for_other_retreats_opens_nothing_of_the_whole_server_or_a_room(
     method: str, path: str
 ) -> None:
-    async with site() as here:
+    async with world() as here:
         bearer = here.bearer(**ADMIN, retreats=(OTHER_SLUG,))
         browser = await Browser.log_in(here, bearer)
         for headers in (bearer, browser.headers()):
-            assert await code(await ask(here, method, path, headers)) == (403, "FORBIDDEN")
+            assert code(await ask(here, method, path, headers)) == (403, "FORBIDDEN")
 
 
 @EVERY_OPERATION
 async def test_the_audit_has_every_refusal(method: str, path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         await ask(here, method, path)
         await ask(here, method, path, here.bearer(role=Role.LINEUP_STAFF))
         await wait_all_tasks_blocked()
-        records = await here.parts.store.audit(AuditQuery(limit=10, action="access"))
+        records = await here.store.audit(AuditQuery(limit=10, action="access"))
         refused = ["FORBIDDEN", "AUTH_REQUIRED"]
         if (method, path) == ("GET", "/admin/session"):
             refused.pop()  # whether there is a session is asked by every page that is opened
@@ -139,33 +139,33 @@ async def test_the_audit_has_every_refusal(method: str, path: str) -> None:
 
 
 async def test_a_session_of_some_retreats_shows_their_rooms_only() -> None:
-    async with site() as here:
+    async with world() as here:
         for slug in (SLUG, OTHER_SLUG):
             await here.rows(f"/api/v1/retreat/{slug}/line-up/user-lineups")
         browser = await Browser.log_in(here, retreats=(SLUG,))
-        rooms = (await body(await browser.get("/admin/rooms")))["rooms"]
+        rooms = (await browser.get("/admin/rooms")).json()["rooms"]
         assert [room["slug"] for room in rooms] == [SLUG]
-        assert (await browser.get(f"/admin/rooms/{SLUG}")).status_code == 200
-        assert await code(await browser.get(f"/admin/rooms/{OTHER_SLUG}")) == (403, "FORBIDDEN")
+        assert (await browser.get(f"/admin/rooms/{SLUG}")).status == 200
+        assert code(await browser.get(f"/admin/rooms/{OTHER_SLUG}")) == (403, "FORBIDDEN")
 
 
 async def test_a_grant_takes_the_room_away_from_an_open_session() -> None:
-    async with site() as here:
+    async with world() as here:
         await here.rows()
         browser = await Browser.log_in(here, user_id=60)
-        assert (await browser.get(f"/admin/rooms/{SLUG}")).status_code == 200
-        here.parts.store.grant(60, "NOBODY")
-        here.parts.authorizer.clear_cache()
-        assert await code(await browser.get(f"/admin/rooms/{SLUG}")) == (403, "FORBIDDEN")
+        assert (await browser.get(f"/admin/rooms/{SLUG}")).status == 200
+        here.store.grant(SLUG, 60, "NOBODY")
+        here.services.authorizer.clear_cache()
+        assert code(await browser.get(f"/admin/rooms/{SLUG}")) == (403, "FORBIDDEN")
 
 
 async def test_requests_of_an_operator_are_limited_as_those_of_any_user() -> None:
-    async with site(settings_with(user_rate=0.001, user_burst=2, admin_token=ADMIN_TOKEN)) as here:
+    async with world(settings_with(user_rate=0.001, user_burst=2, admin_token=ADMIN_TOKEN)) as here:
         for bearer in (here.bearer(**ADMIN), {"Authorization": f"Bearer {ADMIN_TOKEN}"}):
             for _ in range(2):
-                assert (await ask(here, "GET", "/admin/session", bearer)).status_code == 200
+                assert (await ask(here, "GET", "/admin/session", bearer)).status == 200
             response = await ask(here, "GET", "/admin/session", bearer)
-            assert await code(response) == (429, "RATE_LIMITED")
+            assert code(response) == (429, "RATE_LIMITED")
 
 
 # Who is let in
@@ -173,23 +173,23 @@ async def test_requests_of_an_operator_are_limited_as_those_of_any_user() -> Non
 
 @pytest.mark.parametrize("path", READS)
 async def test_operators_are_shown_everything(path: str) -> None:
-    async with site(with_admin_token()) as here:
+    async with world(with_admin_token()) as here:
         await here.rows()
         for bearer in (here.bearer(**ADMIN), {"Authorization": f"Bearer {ADMIN_TOKEN}"}):
             status = 404 if "{sid}" in path else 200
-            assert (await ask(here, "GET", path, bearer)).status_code == status
+            assert (await ask(here, "GET", path, bearer)).status == status
             browser = await Browser.log_in(here, bearer)
             response = await browser.get(path)
-            assert response.status_code == status
+            assert response.status == status
             assert response.headers["Cache-Control"] == "no-store"
 
 
 async def test_a_session_says_whose_it_is() -> None:
-    async with site(with_admin_token()) as here:
+    async with world(with_admin_token()) as here:
         browser = await Browser.log_in(here, retreats=(SLUG, OTHER_SLUG), email="kim@example.org")
         response = await browser.get("/admin/session")
-        assert "kim@example.org" not in await response.get_data(as_text=True)
-        assert await body(response) == {
+        assert "kim@example.org" not in response.body.decode()
+        assert response.json() == {
             "userId": 7,
             "name": "김하늘",
             "role": "ADMIN_MINISTER",
@@ -198,26 +198,27 @@ async def test_a_session_says_whose_it_is() -> None:
             "csrfToken": browser.csrf_token,
         }
         with_token = await Browser.log_in(here, {"Authorization": f"Bearer {ADMIN_TOKEN}"})
-        shown = await body(await with_token.get("/admin/session"))
+        shown = (await with_token.get("/admin/session")).json()
         assert (shown["userId"], shown["role"], shown["retreats"]) == (None, None, None)
 
 
 async def test_a_session_lasts_twelve_hours_at_most() -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here, expires_in=None)
-        here.parts.clock.advance(SESSION_TIME - 1)
-        assert (await browser.get("/admin/session")).status_code == 200
-        here.parts.clock.advance(1)
-        assert await code(await browser.get("/admin/session")) == (401, "TOKEN_EXPIRED")
+        here.server.wall.advance(SESSION_TIME - 1)
+        assert (await browser.get("/admin/session")).status == 200
+        here.server.wall.advance(1)
+        assert code(await browser.get("/admin/session")) == (401, "TOKEN_EXPIRED")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_the_cookie_is_for_admin_only_and_unreadable(scheme: str) -> None:
-    async with site() as here:
-        client = here.app.test_client(use_cookies=False)
-        bearer = here.bearer(**ADMIN, expires_in=60)
-        response = await client.post("/admin/session", headers=bearer, scheme=scheme)
-        (field,) = response.headers.getlist("Set-Cookie")
+    async with world(settings_with(trusted_proxies=(PROXY,))) as here:
+        headers = {**here.bearer(**ADMIN, expires_in=60), "X-Forwarded-Proto": scheme}
+        response = await here.server.http(
+            "POST", "/admin/session", user=None, headers=headers, address=PROXY
+        )
+        (field,) = response.headers.get_all("Set-Cookie")
         attributes = set(field.split("; ")[1:])
         (max_age,) = (each for each in attributes if each.startswith("Max-Age="))
         assert 50 < int(max_age.removeprefix("Max-Age=")) <= 60
@@ -228,42 +229,42 @@ async def test_the_cookie_is_for_admin_only_and_unreadable(scheme: str) -> None:
 
 
 async def test_the_cookie_opens_nothing_but_admin() -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here)
         for headers in (
             {"Authorization": f"Bearer {browser.cookie}"},
             {"Cookie": f"accessToken={browser.cookie}"},
         ):
-            assert (await here.get(LINEUPS, headers)).status_code == 401
+            assert (await here.get(LINEUPS, headers)).status == 401
         headers = {"Authorization": f"Bearer {browser.cookie}"}
-        assert (await here.get("/admin/session", headers)).status_code == 401
+        assert (await here.get("/admin/session", headers)).status == 401
 
 
 async def test_too_many_retreats_for_a_cookie_are_refused_as_a_cookie_only() -> None:
-    async with site() as here:
+    async with world() as here:
         bearer = here.bearer(**ADMIN, retreats=tuple(f"retreat-{n}" for n in range(400)))
-        assert (await ask(here, "GET", "/admin/rooms", bearer)).status_code == 200
+        assert (await ask(here, "GET", "/admin/rooms", bearer)).status == 200
         response = await ask(here, "POST", "/admin/session", bearer)
-        assert await code(response) == (400, "VALIDATION_FAILED")
+        assert code(response) == (400, "VALIDATION_FAILED")
         assert "Set-Cookie" not in response.headers
 
 
 async def test_no_session_begins_another_one() -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here)
         response = await ask(here, "POST", "/admin/session", browser.headers())
-        assert await code(response) == (401, "AUTH_REQUIRED")
+        assert code(response) == (401, "AUTH_REQUIRED")
 
 
 async def test_a_session_ends_on_request_and_no_other_one_with_it() -> None:
-    async with site() as here:
+    async with world() as here:
         browser, other = await Browser.log_in(here), await Browser.log_in(here)
         response = await ask(here, "DELETE", "/admin/session", browser.headers())
-        assert response.status_code == 204
+        assert response.status == 204
         assert cookie_of(response) == ""
         assert "Max-Age=0" in response.headers["Set-Cookie"]
-        assert await code(await browser.get("/admin/session")) == (401, "INVALID_TOKEN")
-        assert (await other.get("/admin/session")).status_code == 200
+        assert code(await browser.get("/admin/session")) == (401, "INVALID_TOKEN")
+        assert (await other.get("/admin/session")).status == 200
 
 
 # Requests that change something, and pages of other origins
@@ -273,9 +274,9 @@ FOREIGN = [
     ["https://evil.example"],
     [PAGE],
     ["null"],
-    ["https://localhost"],
-    ["http://localhost:8080"],
-    ["http://localhost.evil.example"],
+    ["https://lineup.test"],
+    ["http://lineup.test:8080"],
+    ["http://lineup.test.evil.example"],
     [OWN, "https://evil.example"],
     [OWN, OWN],
     [""],
@@ -285,21 +286,21 @@ FOREIGN = [
 @EVERY_WRITE
 @pytest.mark.parametrize("origins", FOREIGN, ids=str)
 async def test_a_foreign_origin_changes_nothing(method: str, path: str, origins: list[str]) -> None:
-    async with site() as here:
+    async with world() as here:
         browser = await Browser.log_in(here)
         for sent in (here.bearer(**ADMIN), browser.headers(Origin=None)):
             headers = Headers([*sent.items(), *(("Origin", origin) for origin in origins)])
             response = await ask(here, method, path, headers)
-            assert await code(response) == (403, "FORBIDDEN")
+            assert code(response) == (403, "FORBIDDEN")
             assert "Set-Cookie" not in response.headers
-        assert (await browser.get("/admin/session")).status_code == 200
+        assert (await browser.get("/admin/session")).status == 200
 
 
 @EVERY_WRITE
 async def test_a_cookie_without_origin_or_csrf_token_changes_nothing(
     method: str, path: str
 ) -> None:
-    async with site() as here:
+    async with world() as here:
         browser, other = await Browser.log_in(here), await Browser.log_in(here)
         for headers in (
             browser.headers(Origin=None),
@@ -310,26 +311,26 @@ async def test_a_cookie_without_origin_or_csrf_token_changes_nothing(
             browser.headers(X_CSRF_Token="é"),
         ):
             response = await ask(here, method, path, headers)
-            assert await code(response) == (403, "FORBIDDEN")
-        assert (await browser.get("/admin/session")).status_code == 200
+            assert code(response) == (403, "FORBIDDEN")
+        assert (await browser.get("/admin/session")).status == 200
 
 
 @EVERY_WRITE
 async def test_a_script_needs_no_origin_and_a_page_of_the_servers_own_may_use_a_bearer(
     method: str, path: str
 ) -> None:
-    async with site() as here:
+    async with world() as here:
         for headers in (here.bearer(**ADMIN), here.bearer(**ADMIN) | {"Origin": OWN}):
             response = await ask(here, method, path, headers)
-            if response.status_code == 400:  # it wants a body
-                assert (await body(response))["code"] == "VALIDATION_FAILED"
+            if response.status == 400:  # it wants a body
+                assert response.json()["code"] == "VALIDATION_FAILED"
             else:
-                assert response.status_code in {200, 204}
+                assert response.status in {200, 204}
 
 
 @EVERY_OPERATION
 async def test_no_page_of_another_origin_reads_or_asks(method: str, path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         for headers in (
             {"Origin": PAGE},
             here.bearer(**ADMIN) | {"Origin": PAGE},
@@ -347,26 +348,26 @@ async def test_no_page_of_another_origin_reads_or_asks(method: str, path: str) -
 async def test_the_page_and_what_is_not_there_are_closed_to_other_origins_too(
     path: str, status: int
 ) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await ask(here, "GET", path, {"Origin": PAGE})
-        assert response.status_code == status
+        assert response.status == status
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
 async def test_what_only_begins_like_admin_is_open_to_allowed_pages() -> None:
-    async with site() as here:
+    async with world() as here:
         response = await ask(here, "GET", "/administrators", {"Origin": PAGE})
         assert response.headers["Access-Control-Allow-Origin"] == PAGE
 
 
 async def test_where_operators_have_their_own_address_there_is_no_admin_here() -> None:
-    async with site(settings_with(admin_listen="127.0.0.1:9090", serve_page=False)) as here:
+    async with world(settings_with(admin_listen="127.0.0.1:9090", serve_page=False)) as here:
         for method, path in OPERATIONS:
             response = await ask(here, method, path, here.bearer(**ADMIN))
-            assert await code(response) == (404, "NOT_FOUND")
-        described = await body(await here.get("/openapi.json"))
+            assert code(response) == (404, "NOT_FOUND")
+        described = (await here.get("/openapi.json")).json()
         assert not [path for path in described["paths"] if path.startswith("/admin")]
-        assert "/admin" not in await (await here.get("/")).get_data(as_text=True)
+        assert "/admin" not in (await here.get("/")).body.decode()
 
 
 def test_there_is_something_to_ask() -> None:

@@ -10,14 +10,13 @@ import pytest
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.room_query import SORTS
-from tests.gateway.composing import OTHER_SLUG, SLUG
-from tests.gateway.site import Site, body, site
+from tests.gateway.serving import OTHER_SLUG, SLUG, World, world
 
 
 @asynccontextmanager
-async def two_rooms() -> AsyncIterator[Site]:
+async def two_rooms() -> AsyncIterator[World]:
     """Open the rooms of both retreats; one of them has had two edits."""
-    async with site() as here:
+    async with world() as here:
         for slug in (SLUG, OTHER_SLUG):
             await here.rows(f"/api/v1/retreat/{slug}/line-up/user-lineups")
         await here.assign(2, 3)
@@ -25,13 +24,13 @@ async def two_rooms() -> AsyncIterator[Site]:
         yield here
 
 
-async def listed(here: Site, query: str = "", **token: Any) -> tuple[list[str], int]:
+async def listed(here: World, query: str = "", **token: Any) -> tuple[list[str], int]:
     """Return the slugs that are shown, and how many there are in all."""
     headers = here.bearer(role=Role.ADMIN_MINISTER, **token)
     response = await here.get(f"/admin/rooms{query}", headers)
-    assert response.status_code == 200
+    assert response.status == 200
     assert response.headers["Cache-Control"] == "no-store"
-    page = await body(response)
+    page = response.json()
     return [room["slug"] for room in page["rooms"]], page["total"]
 
 
@@ -97,24 +96,24 @@ async def test_what_an_operator_may_not_see_is_not_counted_either() -> None:
     ],
 )
 async def test_a_query_that_means_nothing_is_400_and_names_the_field(query: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.get(f"/admin/rooms?{query}", here.bearer(role=Role.ADMIN_MINISTER))
-        assert response.status_code == 400
-        answer = await body(response)
+        assert response.status == 400
+        answer = response.json()
         assert answer["code"] == "VALIDATION_FAILED"
         assert answer["message"].startswith(query.partition("=")[0])
 
 
 async def test_who_is_no_operator_is_not_told_that_a_query_is_wrong() -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.get("/admin/rooms?limit=0", here.bearer(role=Role.LINEUP_STAFF))
-        assert response.status_code == 403
+        assert response.status == 403
 
 
 async def test_the_figures_of_a_room() -> None:
     async with two_rooms() as here:
         headers = here.bearer(role=Role.ADMIN_MINISTER)
-        page = await body(await here.get(f"/admin/rooms?search={SLUG}", headers))
+        page = (await here.get(f"/admin/rooms?search={SLUG}", headers)).json()
         (room,) = page["rooms"]
         assert (room["state"], room["subscriberCount"], room["revision"]) == ("running", 0, 2)
         assert (room["mailboxDepth"], room["mailboxHighWater"]) == (0, 1)
@@ -130,7 +129,7 @@ async def test_a_restricted_operator_gets_no_figures_of_the_whole_server() -> No
     async with two_rooms() as here:
         for retreats, started in ((None, 2), ([SLUG, OTHER_SLUG], None), (None, 2)):
             headers = here.bearer(role=Role.ADMIN_MINISTER, retreats=retreats)
-            page = await body(await here.get("/admin/rooms", headers))
+            page = (await here.get("/admin/rooms", headers)).json()
             assert (page["total"], page["started"]) == (2, started)
             whole = [page[name] for name in ("stoppedIdle", "crashes", "draining")]
             assert whole == ([0, 0, False] if started else [None] * 3)
@@ -139,7 +138,7 @@ async def test_a_restricted_operator_gets_no_figures_of_the_whole_server() -> No
 async def test_a_room_as_a_whole() -> None:
     async with two_rooms() as here:
         path = f"/admin/rooms/{SLUG}"
-        room = await body(await here.get(path, here.bearer(role=Role.ADMIN_MINISTER)))
+        room = (await here.get(path, here.bearer(role=Role.ADMIN_MINISTER))).json()
         assert [change["revision"] for change in room["lastChanges"]] == [2, 1]
         change = room["lastChanges"][0]
         assert (change["kind"], change["userName"]) == ("assign-number", "김하늘")

@@ -18,26 +18,26 @@ from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.http.admin.session_query import SORTS
 from gbs_actor.gateway.sessions import SORT_KEYS, is_found, session_page
 from gbs_actor.rooms import SinkStatistics
-from tests.gateway.admin_site import site_over
-from tests.gateway.composing import NOW, OTHER_SLUG, SLUG
-from tests.gateway.site import Site, body
-from tests.gateway.world import Transport, world
+from tests.gateway.serving import NOW, OTHER_SLUG, SLUG, Transport, World, ending, world
+from tests.gateway.test_closed_sessions import let_nobody_in
 
+ADDRESS = "198.18.0.2"
+"""Of the first client."""
 BOTH = pytest.mark.parametrize("transport", ["socketio", "plain"])
 PROTOCOLS: dict[Transport, str] = {"socketio": "socket.io", "plain": "websocket"}
 
 
-async def shown(site: Site, path: str, **token: Any) -> dict[str, Any]:
+async def shown(here: World, path: str, **token: Any) -> Any:
     """Return what an operator is shown."""
-    response = await site.get(path, site.bearer(**({"role": Role.ADMIN_MINISTER} | token)))
-    assert response.status_code == 200
+    response = await here.get(path, here.bearer(**({"role": Role.ADMIN_MINISTER} | token)))
+    assert response.status == 200
     assert response.headers["Cache-Control"] == "no-store"
-    return await body(response)
+    return response.json()
 
 
-async def users(site: Site, query: str = "", **token: Any) -> tuple[list[int], int]:
+async def users(here: World, query: str = "", **token: Any) -> tuple[list[int], int]:
     """Return the users of the sessions that are listed, and how many there are in all."""
-    page = await shown(site, f"/admin/sessions{query}", **token)
+    page = await shown(here, f"/admin/sessions{query}", **token)
     return [session["userId"] for session in page["sessions"]], page["total"]
 
 
@@ -47,9 +47,8 @@ async def users(site: Site, query: str = "", **token: Any) -> tuple[list[int], i
 @BOTH
 async def test_a_session_is_listed_with_its_client_and_its_connection(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport, user_id=5, name="이하늘"):
-        site = site_over(here)
-        (session,) = (await shown(site, "/admin/sessions"))["sessions"]
-        (client,) = here.realtime.clients.connected
+        (session,) = (await shown(here, "/admin/sessions"))["sessions"]
+        (client,) = here.clients.connected
         assert session.pop("connectedFor") >= 0
         assert session.pop("conflated") >= 0  # who is here may have changed twice at once
         assert session == {
@@ -59,7 +58,7 @@ async def test_a_session_is_listed_with_its_client_and_its_connection(transport:
             "userId": 5,
             "userName": "이하늘",
             "room": SLUG,
-            "address": None,
+            "address": ADDRESS,
             "queued": 0,
             "queuedBytes": 0,
             "behindFor": 0.0,
@@ -72,24 +71,26 @@ async def test_a_session_is_listed_with_its_client_and_its_connection(transport:
 @BOTH
 async def test_no_id_that_opens_a_session_is_shown(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport):
-        site = site_over(here)
-        (client,) = here.realtime.clients.connected
-        (channel,) = (*here.sockets.channels, *here.plain.channels)
+        (client,) = here.clients.connected
+        (channel,) = (*here.services.sockets.channels, *here.server.composition.plain.channels)
         secret = getattr(channel, "sid", None)
         for path in ("/admin/sessions", f"/admin/sessions/{client.sid}", "/admin/closed"):
-            assert str(secret) not in json.dumps(await shown(site, path))
+            assert str(secret) not in json.dumps(await shown(here, path))
         assert client.sid != secret
 
 
 async def test_the_lag_is_that_behind_the_room_and_there_is_none_outside() -> None:
-    async with world() as here, here.joined(user_id=5) as peer, here.connect_socketio(user_id=6):
-        site = site_over(here)
-        await site.assign(2, 3)
+    async with (
+        world() as here,
+        here.joined_by("plain", user_id=5) as peer,
+        here.connect("socketio", user_id=6),
+    ):
+        await here.assign(2, 3)
         await peer.event("lineup-updated")
-        inside, outside = here.realtime.clients.connected
+        inside, outside = here.clients.connected
         assert inside.subscriber.lag == 0
         inside.subscriber.sent_revision -= 1
-        page = await shown(site, "/admin/sessions?sort=-lag")
+        page = await shown(here, "/admin/sessions?sort=-lag")
         assert [session["lag"] for session in page["sessions"]] == [1, None]
         assert (inside.subscriber.lag, outside.subscriber.lag) == (1, 0)
 
@@ -97,28 +98,31 @@ async def test_the_lag_is_that_behind_the_room_and_there_is_none_outside() -> No
 async def test_sessions_are_found_by_room_protocol_and_text() -> None:
     async with (
         world() as here,
-        here.joined(user_id=501, name="Kim"),
-        here.joined_by_socketio(user_id=502, name="이하늘"),
-        here.joined_by_socketio(OTHER_SLUG, user_id=603, name="김하늘"),
+        here.joined_by("plain", user_id=501, name="Kim"),
+        here.joined_by("socketio", user_id=502, name="이하늘"),
+        here.joined_by("socketio", OTHER_SLUG, user_id=603, name="김하늘"),
     ):
-        site = site_over(here)
-        assert await users(site, "?sort=user") == ([501, 603, 502], 3)
-        assert await users(site, "?sort=user&limit=1&offset=1") == ([603], 3)
-        assert await users(site, f"?room={SLUG}&sort=-user") == ([502, 501], 2)
-        assert await users(site, "?protocol=websocket") == ([501], 1)
-        assert await users(site, "?protocol=socket.io&sort=user") == ([603, 502], 2)
-        assert await users(site, "?search=kIM") == ([501], 1)
-        assert await users(site, "?search=50&sort=user") == ([501, 502], 2)
-        assert await users(site, "?search=%ED%95%98%EB%8A%98&sort=user") == ([603, 502], 2)
-        sid = next(each.sid for each in here.realtime.clients.connected if each.user.user_id == 603)
-        assert await users(site, f"?search={sid[3:]}") == ([603], 1)
-        assert await users(site, "?search=nobody") == ([], 0)
+        assert await users(here, "?sort=user") == ([501, 603, 502], 3)
+        assert await users(here, "?sort=user&limit=1&offset=1") == ([603], 3)
+        assert await users(here, f"?room={SLUG}&sort=-user") == ([502, 501], 2)
+        assert await users(here, "?protocol=websocket") == ([501], 1)
+        assert await users(here, "?protocol=socket.io&sort=user") == ([603, 502], 2)
+        assert await users(here, "?search=kIM") == ([501], 1)
+        assert await users(here, "?search=50&sort=user") == ([501, 502], 2)
+        assert await users(here, "?search=%ED%95%98%EB%8A%98&sort=user") == ([603, 502], 2)
+        sid = next(each.sid for each in here.clients.connected if each.user.user_id == 603)
+        assert await users(here, f"?search={sid[3:]}") == ([603], 1)
+        assert await users(here, "?search=nobody") == ([], 0)
 
 
 @pytest.mark.parametrize("sort", SORTS)
 async def test_every_order_that_is_described_is_one(sort: str) -> None:
-    async with world() as here, here.joined(user_id=5), here.joined_by_socketio(user_id=6):
-        found, total = await users(site_over(here), f"?sort={sort}")
+    async with (
+        world() as here,
+        here.joined_by("plain", user_id=5),
+        here.joined_by("socketio", user_id=6),
+    ):
+        found, total = await users(here, f"?sort={sort}")
         assert (set(found), total) == ({5, 6}, 2)
 
 
@@ -138,11 +142,10 @@ async def test_every_order_that_is_described_is_one(sort: str) -> None:
 )
 async def test_a_query_that_means_nothing_is_400_and_names_the_field(query: str) -> None:
     async with world() as here:
-        site = site_over(here)
-        bearer = site.bearer(role=Role.ADMIN_MINISTER)
-        response = await site.get(f"/admin/sessions?{query}", bearer)
-        assert response.status_code == 400
-        assert (await body(response))["message"].startswith(query.partition("=")[0])
+        bearer = here.bearer(role=Role.ADMIN_MINISTER)
+        response = await here.get(f"/admin/sessions?{query}", bearer)
+        assert response.status == 400
+        assert response.json()["message"].startswith(query.partition("=")[0])
 
 
 # Order and pages, over many
@@ -255,10 +258,9 @@ async def test_a_long_list_lets_other_tasks_run_meanwhile() -> None:
 @BOTH
 async def test_a_session_as_a_whole(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport, expires_in=600) as peer:
-        site = site_over(here)
         await peer.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 3})
-        (client,) = here.realtime.clients.connected
-        session = await shown(site, f"/admin/sessions/{client.sid}")
+        (client,) = here.clients.connected
+        session = await shown(here, f"/admin/sessions/{client.sid}")
         assert (session["sid"], session["role"]) == (client.sid, Role.LINEUP_STAFF)
         assert session["tokenExpiresAt"] == NOW + 600
         assert (session["sentRevision"], session["lag"], session["underWay"]) == (1, 0, 0)
@@ -270,26 +272,21 @@ async def test_a_session_as_a_whole(transport: Transport) -> None:
 
 
 async def test_what_a_client_says_that_it_is_is_shown() -> None:
-    async with world() as here:
-        agent = {"User-Agent": "curl/8"}
-        token = {"Authorization": f"Bearer {here.parts.token()}"}
-        async with here.connect_with(headers=token | agent) as peer:
-            await peer.event("initial-data")
-            (client,) = here.realtime.clients.connected
-            session = await shown(site_over(here), f"/admin/sessions/{client.sid}")
-            assert session["userAgent"] == "curl/8"
+    async with world() as here, here.connect("plain", headers={"User-Agent": "curl/8"}):
+        (client,) = here.clients.connected
+        session = await shown(here, f"/admin/sessions/{client.sid}")
+        assert session["userAgent"] == "curl/8"
 
 
 async def test_a_session_that_has_ended_is_not_found_but_among_the_closed() -> None:
     async with world() as here:
-        site = site_over(here)
-        async with here.joined():
-            (client,) = here.realtime.clients.connected
-            await shown(site, f"/admin/sessions/{client.sid}")
+        async with here.joined_by("plain"):
+            (client,) = here.clients.connected
+            await shown(here, f"/admin/sessions/{client.sid}")
         await wait_all_tasks_blocked()
-        bearer = site.bearer(role=Role.ADMIN_MINISTER)
-        assert (await site.get(f"/admin/sessions/{client.sid}", bearer)).status_code == 404
-        (closed,) = (await shown(site, f"/admin/closed?search={client.sid}"))["closed"]
+        bearer = here.bearer(role=Role.ADMIN_MINISTER)
+        assert (await here.get(f"/admin/sessions/{client.sid}", bearer)).status == 404
+        (closed,) = (await shown(here, f"/admin/closed?search={client.sid}"))["closed"]
         assert (closed["sid"], closed["room"], closed["accepted"]) == (client.sid, SLUG, True)
 
 
@@ -297,12 +294,12 @@ async def test_the_log_names_a_plain_websocket_by_the_same_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with world() as here, here.joined() as peer:
-        (client,) = here.realtime.clients.connected
-        (channel,) = here.plain.channels
+    async with world() as here, here.joined_by("plain") as peer:
+        (client,) = here.clients.connected
+        (channel,) = here.server.composition.plain.channels
         assert client.sid.startswith("w-")
         channel.overflow()
-        await peer.end()
+        await ending(peer)
     assert f"<PlainChannel {client.sid} to '{SLUG}'> closed: too far behind" in caplog.text
 
 
@@ -312,65 +309,65 @@ async def test_the_log_names_a_plain_websocket_by_the_same_id(
 async def test_an_operator_of_some_retreats_sees_nobody_else() -> None:
     async with (
         world() as here,
-        here.joined(user_id=5),
-        here.joined_by_socketio(OTHER_SLUG, user_id=6),
-        here.connect_socketio(user_id=8),
+        here.joined_by("plain", user_id=5),
+        here.joined_by("socketio", OTHER_SLUG, user_id=6),
+        here.connect("socketio", user_id=8),
     ):
-        site = site_over(here)
-        assert await users(site, "?sort=user") == ([5, 6, 8], 3)
-        assert await users(site, retreats=(SLUG,)) == ([5], 1)
-        assert await users(site, f"?room={OTHER_SLUG}", retreats=(SLUG,)) == ([], 0)
-        bearer = site.bearer(role=Role.ADMIN_MINISTER, retreats=(SLUG,))
-        gone = await body(await site.get("/admin/sessions/unknown", bearer))
-        for client in here.realtime.clients.connected:
-            response = await site.get(f"/admin/sessions/{client.sid}", bearer)
+        assert await users(here, "?sort=user") == ([5, 6, 8], 3)
+        assert await users(here, retreats=(SLUG,)) == ([5], 1)
+        assert await users(here, f"?room={OTHER_SLUG}", retreats=(SLUG,)) == ([], 0)
+        bearer = here.bearer(role=Role.ADMIN_MINISTER, retreats=(SLUG,))
+        gone = (await here.get("/admin/sessions/unknown", bearer)).json()
+        for client in here.clients.connected:
+            response = await here.get(f"/admin/sessions/{client.sid}", bearer)
             if client.user.user_id == 5:
-                assert response.status_code == 200
+                assert response.status == 200
             else:
-                assert response.status_code == 404
-                assert await body(response) == gone
+                assert response.status == 404
+                assert response.json() == gone
 
 
 async def test_a_grant_takes_the_sessions_of_a_room_away() -> None:
-    async with world() as here, here.joined(user_id=5), here.joined(OTHER_SLUG, user_id=6):
-        site = site_over(here)
-        here.parts.store.grant(7, "NOBODY")
-        here.parts.authorizer.clear_cache()
-        assert await users(site, user_id=7) == ([6], 1)
+    async with (
+        world() as here,
+        here.joined_by("plain", user_id=5),
+        here.joined_by("plain", OTHER_SLUG, user_id=6),
+    ):
+        here.store.grant(SLUG, 7, "NOBODY")
+        here.services.authorizer.clear_cache()
+        assert await users(here, user_id=7) == ([6], 1)
 
 
 # The closed ones
 
 
-async def closed_users(site: Site, query: str = "", **token: Any) -> tuple[list[Any], int]:
-    page = await shown(site, f"/admin/closed{query}", **token)
+async def closed_users(here: World, query: str = "", **token: Any) -> tuple[list[Any], int]:
+    page = await shown(here, f"/admin/closed{query}", **token)
     return [closed["userId"] for closed in page["closed"]], page["total"]
 
 
 async def test_the_closed_are_listed_the_newest_first_and_found_by_what_they_were() -> None:
     async with world() as here:
-        site = site_over(here)
-        async with here.joined(user_id=5, name="Kim"):
+        async with here.joined_by("plain", user_id=5, name="Kim"):
             pass
         await wait_all_tasks_blocked()
-        async with here.joined_by_socketio(OTHER_SLUG, user_id=6, name="이하늘"):
+        async with here.joined_by("socketio", OTHER_SLUG, user_id=6, name="이하늘"):
             pass
         await wait_all_tasks_blocked()
-        async with here.connect_with(headers={"Authorization": "Bearer x"}) as peer:
-            await peer.end()
+        await let_nobody_in(here.connect("plain", token="x"))
         await wait_all_tasks_blocked()
-        assert await closed_users(site) == ([None, 6, 5], 3)
-        assert await closed_users(site, "?limit=1&offset=1") == ([6], 3)
-        assert await closed_users(site, "?accepted=true") == ([6, 5], 2)
-        assert await closed_users(site, "?accepted=false") == ([None], 1)
-        assert await closed_users(site, "?userId=5") == ([5], 1)
-        assert await closed_users(site, "?reason=INVALID_TOKEN") == ([None], 1)
-        assert await closed_users(site, "?address=192.0.2.1") == ([], 0)
+        assert await closed_users(here) == ([None, 6, 5], 3)
+        assert await closed_users(here, "?limit=1&offset=1") == ([6], 3)
+        assert await closed_users(here, "?accepted=true") == ([6, 5], 2)
+        assert await closed_users(here, "?accepted=false") == ([None], 1)
+        assert await closed_users(here, "?userId=5") == ([5], 1)
+        assert await closed_users(here, "?reason=INVALID_TOKEN") == ([None], 1)
+        assert await closed_users(here, "?address=192.0.2.1") == ([], 0)
         for search in ("kIM", "invalid_token", OTHER_SLUG, "transport"):
-            found, _ = await closed_users(site, f"?search={search}")
+            found, _ = await closed_users(here, f"?search={search}")
             wanted = {"kIM": [5], "invalid_token": [None], OTHER_SLUG: [6], "transport": [6, 5]}
             assert found == wanted[search]
-        counts = (await shown(site, "/admin/closed?limit=1"))["counts"]
+        counts = (await shown(here, "/admin/closed?limit=1"))["counts"]
         assert counts == {
             "kept": 3,
             "closed": {"transport close": 2},
@@ -380,14 +377,12 @@ async def test_the_closed_are_listed_the_newest_first_and_found_by_what_they_wer
 
 async def test_an_operator_of_some_retreats_sees_only_who_was_there() -> None:
     async with world() as here:
-        site = site_over(here)
         for slug, user_id in ((SLUG, 5), (OTHER_SLUG, 6)):
-            async with here.joined(slug, user_id=user_id):
+            async with here.joined_by("plain", slug, user_id=user_id):
                 pass
-        async with here.connect_with(headers={"Authorization": "Bearer x"}) as peer:
-            await peer.end()
+        await let_nobody_in(here.connect("plain", token="x"))
         await wait_all_tasks_blocked()
-        page = await shown(site, "/admin/closed", retreats=(SLUG,))
+        page = await shown(here, "/admin/closed", retreats=(SLUG,))
         assert [each["userId"] for each in page["closed"]] == [5]
         assert (page["total"], page["counts"]) == (1, None)
 
@@ -395,7 +390,6 @@ async def test_an_operator_of_some_retreats_sees_only_who_was_there() -> None:
 @pytest.mark.parametrize("query", ["userId=0", "userId=x", "accepted=yes", "limit=501"])
 async def test_a_query_for_closed_ones_that_means_nothing_is_400(query: str) -> None:
     async with world() as here:
-        site = site_over(here)
-        bearer = site.bearer(role=Role.ADMIN_MINISTER)
-        response = await site.get(f"/admin/closed?{query}", bearer)
-        assert response.status_code == 400
+        bearer = here.bearer(role=Role.ADMIN_MINISTER)
+        response = await here.get(f"/admin/closed?{query}", bearer)
+        assert response.status == 400

@@ -13,15 +13,14 @@ from trio.testing import MockClock
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.shared import FRESH, LONGEST, MAX_KEPT, SharedJson
 from gbs_actor.rooms import RoomPage, RoomSupervisor
-from tests.gateway.composing import OTHER_SLUG, SLUG
-from tests.gateway.site import Site, body, site
+from tests.gateway.serving import OTHER_SLUG, SLUG, World, world
 
 
-async def slugs(here: Site, query: str = "", **token: Any) -> list[str]:
+async def slugs(here: World, query: str = "", **token: Any) -> list[str]:
     response = await here.get(
         f"/admin/rooms{query}", here.bearer(**{"role": Role.ADMIN_MINISTER, **token})
     )
-    return [room["slug"] for room in (await body(response))["rooms"]]
+    return [room["slug"] for room in response.json()["rooms"]]
 
 
 def returning(value: object) -> Callable[[], Awaitable[object]]:
@@ -85,7 +84,7 @@ async def test_watchers_of_the_same_rooms_share_a_page_and_others_do_not(
         return pages[-1]
 
     monkeypatch.setattr(RoomSupervisor, "page", counted)
-    async with site() as here:
+    async with world() as here:
         for slug in (SLUG, OTHER_SLUG):
             await here.rows(f"/api/v1/retreat/{slug}/line-up/user-lineups")
         both = sorted((SLUG, OTHER_SLUG))
@@ -93,8 +92,8 @@ async def test_watchers_of_the_same_rooms_share_a_page_and_others_do_not(
             assert await slugs(here, user_id=user_id) == both
         assert len(pages) == 1
         assert await slugs(here, retreats=(SLUG,)) == [SLUG]
-        here.parts.store.grant(60, "NOBODY")
-        here.parts.authorizer.clear_cache()
+        here.store.grant(SLUG, 60, "NOBODY")
+        here.services.authorizer.clear_cache()
         assert await slugs(here, user_id=60) == [OTHER_SLUG]
         assert await slugs(here, "?sort=-slug") == both[::-1]
         assert len(pages) == 4

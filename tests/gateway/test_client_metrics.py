@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quart import Response
 
 from gbs_actor.auth import Role
 from gbs_actor.contract.client_metrics import BOUNDS, LONGEST, MAX_REPORT, decode_report
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.client_metrics import CLIENT_METRICS_PATH, REPORT_BURST
+from gbs_actor.testing import HttpReply
 from tests.gateway.admin_site import OWN
-from tests.gateway.composing import settings_with
-from tests.gateway.site import Site, body, site
+from tests.gateway.serving import World, settings_with, world
 
 BUCKETS = len(BOUNDS) + 1
 
@@ -40,23 +39,23 @@ def report(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def send(here: Site, content: Any, headers: dict[str, str] | None = None) -> Response:
+async def send(here: World, content: Any, headers: dict[str, str] | None = None) -> HttpReply:
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     return await here.send("POST", CLIENT_METRICS_PATH, headers=headers, raw=raw)
 
 
-async def samples(here: Site) -> dict[str, float]:
+async def samples(here: World) -> dict[str, float]:
     response = await here.get("/metrics", here.bearer(role=Role.ADMIN_MINISTER))
-    lines = (await response.get_data(as_text=True)).splitlines()
+    lines = response.body.decode().splitlines()
     pairs = (line.rpartition(" ")[::2] for line in lines if line.startswith("gbs_client_"))
     return {name: float(value) for name, value in pairs}
 
 
 async def test_reports_are_added_up_in_the_metrics() -> None:
-    async with site() as here:
+    async with world() as here:
         for _ in range(2):
             response = await send(here, report())
-            assert (response.status_code, await response.get_data()) == (204, b"")
+            assert (response.status, response.body) == (204, b"")
         found = await samples(here)
     assert found["gbs_client_reports_total"] == 2
     assert found["gbs_client_reported_seconds_total"] == 120
@@ -73,65 +72,65 @@ async def test_reports_are_added_up_in_the_metrics() -> None:
 
 
 async def test_before_the_first_report_there_are_zeros() -> None:
-    async with site() as here:
+    async with world() as here:
         assert set((await samples(here)).values()) == {0.0}
 
 
 @pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/json"])
 async def test_a_beacon_of_a_page_is_taken(content_type: str) -> None:
-    async with site() as here:
+    async with world() as here:
         headers = {
-            "Cookie": f"accessToken={here.parts.token()}",
+            "Cookie": f"accessToken={here.token()}",
             "Content-Type": content_type,
             "Origin": OWN,
         }
-        assert (await send(here, report(), headers)).status_code == 204
+        assert (await send(here, report(), headers)).status == 204
         headers["Origin"] = "https://page.example"  # of the settings
-        assert (await send(here, report(), headers)).status_code == 204
+        assert (await send(here, report(), headers)).status == 204
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 async def test_a_beacon_of_another_page_is_refused(origin: str) -> None:
-    async with site() as here:
+    async with world() as here:
         headers = {
-            "Cookie": f"accessToken={here.parts.token()}",
+            "Cookie": f"accessToken={here.token()}",
             "Content-Type": "text/plain",
             "Origin": origin,
         }
-        assert (await send(here, report(), headers)).status_code == 403
+        assert (await send(here, report(), headers)).status == 403
         assert (await samples(here))["gbs_client_reports_total"] == 0
 
 
 async def test_only_users_report() -> None:
-    async with site() as here:
+    async with world() as here:
         response = await send(here, report(), {"Authorization": "Basic x"})
-        assert response.status_code == 401
+        assert response.status == 401
         bearer = here.bearer(expires_in=-100)
-        assert (await send(here, report(), bearer)).status_code == 401
+        assert (await send(here, report(), bearer)).status == 401
 
 
 async def test_a_user_reports_so_often_at_most(autojump_clock: object) -> None:
-    async with site() as here:
+    async with world() as here:
         for _ in range(REPORT_BURST):
-            assert (await send(here, report())).status_code == 204
+            assert (await send(here, report())).status == 204
         response = await send(here, report())
-        assert (response.status_code, response.headers["Retry-After"]) == (429, "2")
+        assert (response.status, response.headers["Retry-After"]) == (429, "2")
         other = here.bearer(user_id=8)
-        assert (await send(here, report(), other)).status_code == 204
+        assert (await send(here, report(), other)).status == 204
         assert (await samples(here))["gbs_client_reports_total"] == REPORT_BURST + 1
 
 
 async def test_a_large_report_is_refused() -> None:
-    async with site() as here:
+    async with world() as here:
         padded = json.dumps(report()).encode().ljust(MAX_REPORT)
-        assert (await send(here, padded)).status_code == 204
-        assert (await send(here, padded + b" ")).status_code == 413
+        assert (await send(here, padded)).status == 204
+        assert (await send(here, padded + b" ")).status == 413
 
 
 async def test_another_type_is_refused() -> None:
-    async with site() as here:
+    async with world() as here:
         headers = here.bearer() | {"Content-Type": "application/x-www-form-urlencoded"}
-        assert (await send(here, report(), headers)).status_code == 415
+        assert (await send(here, report(), headers)).status == 415
 
 
 BAD: dict[str, Any] = {
@@ -167,10 +166,10 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD.keys())
 async def test_bad_reports_are_refused_and_not_counted(content: Any) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await send(here, content, here.bearer() | {"Content-Type": "text/plain"})
-        assert response.status_code == 400
-        answer = await body(response)
+        assert response.status == 400
+        answer = response.json()
         assert answer["code"] == "VALIDATION_FAILED"
         assert len(answer["message"]) > 10
         assert set((await samples(here)).values()) == {0.0}
@@ -189,5 +188,5 @@ def test_whatever_is_sent_there_is_one_exception(raw: bytes | str) -> None:
 
 
 async def test_where_operators_have_their_own_address_pages_report_here() -> None:
-    async with site(settings_with(admin_listen="127.0.0.1:9090")) as here:
-        assert (await send(here, report())).status_code == 204
+    async with world(settings_with(admin_listen="127.0.0.1:9090")) as here:
+        assert (await send(here, report())).status == 204

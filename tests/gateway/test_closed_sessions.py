@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import trio_websocket
-from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.closed_sessions import ClosedSession, ClosedSessions
@@ -17,10 +16,8 @@ from gbs_actor.gateway.namespace.clients import SocketClients
 from gbs_actor.gateway.namespace.closing import ClosingObserver
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.socketio import ConnectError, Handshake, Session
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.peer import Refused
-from tests.gateway.plain_peer import Rejected
-from tests.gateway.world import Transport, World, world
+from gbs_actor.testing import PeerRefused
+from tests.gateway.serving import SLUG, Transport, World, settings_with, world
 
 
 def client(user_id: int = 7) -> Client:
@@ -151,7 +148,7 @@ def kept(here: World) -> list[tuple[Any, ...]]:
     """Return what is kept, the oldest first."""
     return [
         (each.accepted, each.protocol, each.transport, each.reason, each.detail)
-        for each in reversed(here.realtime.closed.recent())
+        for each in reversed(here.services.closed_sessions.recent())
     ]
 
 
@@ -160,14 +157,13 @@ async def let_nobody_in(connecting: AbstractAsyncContextManager[object]) -> None
     try:
         async with connecting:
             pytest.fail("it was let in")
-    except* (Refused, Rejected, trio_websocket.ConnectionClosed):
+    except PeerRefused:
         pass
 
 
 async def answer(here: World, query: str) -> bytes:
     """Return the response to a handshake of Socket.IO."""
-    ours, theirs = memory_stream_pair()
-    here.nursery.start_soon(here._serve, theirs, here.sockets.serve_websocket)
+    ours = await here.server.open_stream()
     lines = (
         f"GET /socket.io/?{query} HTTP/1.1",
         "Host: testserver",
@@ -186,10 +182,10 @@ NAMES: dict[Transport, str] = {"socketio": "socket.io", "plain": "websocket"}
 @pytest.mark.parametrize("transport", ["socketio", "plain"])
 async def test_a_client_that_leaves_is_found_with_its_room(transport: Transport) -> None:
     async with world() as here:
-        async with here.joined_by(transport, cookie=here.parts.token(user_id=31, name="김하늘")):
+        async with here.joined_by(transport, cookie=here.token(user_id=31, name="김하늘")):
             pass
         await wait_all_tasks_blocked()
-        (closed,) = here.realtime.closed.recent(user_id=31)
+        (closed,) = here.services.closed_sessions.recent(user_id=31)
         assert (closed.accepted, closed.protocol, closed.transport, closed.reason) == (
             True,
             NAMES[transport],
@@ -204,9 +200,11 @@ async def test_a_client_that_leaves_is_found_with_its_room(transport: Transport)
 @pytest.mark.parametrize("transport", ["socketio", "plain"])
 async def test_a_client_that_the_server_closes_is_found_with_why(transport: Transport) -> None:
     async with world() as here:
-        cookie = here.parts.token()
+        cookie = here.token()
         async with here.joined_by(transport, cookie=cookie) as peer:
-            server = here.sockets if transport == "socketio" else here.plain
+            server = (
+                here.services.sockets if transport == "socketio" else here.server.composition.plain
+            )
             (channel,) = server.channels
             channel.overflow()
             await peer.closed.wait()
@@ -218,11 +216,10 @@ async def test_a_client_that_the_server_closes_is_found_with_why(transport: Tran
 
 async def test_a_refused_token_is_found_by_its_code_and_once() -> None:
     async with world() as here:
-        await let_nobody_in(here.connect_socketio({"token": "x"}))
-        for session in here.sockets.channels:
+        await let_nobody_in(here.connect("socketio", token="x"))
+        for session in here.services.sockets.channels:
             session.abort()  # its end is not another entry
-        async with here.connect_with(headers={"Authorization": "Bearer x"}) as peer:
-            await peer.end()
+        await let_nobody_in(here.connect("plain", token="x"))
         await wait_all_tasks_blocked()
         assert kept(here) == [
             (
@@ -234,7 +231,7 @@ async def test_a_refused_token_is_found_by_its_code_and_once() -> None:
             ),
             (False, "websocket", "websocket", "INVALID_TOKEN", ""),
         ]
-        assert here.realtime.closed.statistics().closed == {}
+        assert here.services.closed_sessions.statistics().closed == {}
 
 
 def refused_session(sid: str) -> Session:
@@ -273,10 +270,9 @@ def test_of_a_namespace_that_does_not_exist_the_beginning_is_kept() -> None:
 
 
 async def test_more_connections_than_a_user_may_have_are_found_as_refused() -> None:
-    async with world(settings_with(max_connections_per_user=1)) as here, here.joined():
-        async with here.connect() as peer:
-            await peer.end()
-        await let_nobody_in(here.connect_socketio())
+    async with world(settings_with(max_connections_per_user=1)) as here, here.joined_by("plain"):
+        await let_nobody_in(here.connect("plain"))
+        await let_nobody_in(here.connect("socketio"))
         await wait_all_tasks_blocked()
         reason = "too many connections of this user"
         assert kept(here) == [
@@ -287,8 +283,8 @@ async def test_more_connections_than_a_user_may_have_are_found_as_refused() -> N
 
 async def test_a_handshake_that_gets_an_http_error_is_found() -> None:
     async with world() as here:
-        foreign = {"Cookie": f"accessToken={here.parts.token()}", "Origin": "https://elsewhere"}
-        await let_nobody_in(here.connect_with(headers=foreign))
+        foreign = {"Cookie": f"accessToken={here.token()}", "Origin": "https://elsewhere"}
+        await let_nobody_in(here.connect("plain", token="", headers=foreign))
         for query in ("EIO=3&transport=websocket", "EIO=4&transport=websocket&sid=unknown"):
             assert (await answer(here, query)).startswith(b"HTTP/1.1 400")
         assert kept(here) == [
@@ -307,7 +303,7 @@ async def test_a_handshake_that_gets_an_http_error_is_found() -> None:
                 "400 Unsupported protocol version",
             ),
         ]
-        assert here.realtime.closed.statistics().refused == {
+        assert here.services.closed_sessions.statistics().refused == {
             "FORBIDDEN": 1,
             "Unsupported protocol version": 1,
         }

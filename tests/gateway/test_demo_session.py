@@ -7,13 +7,12 @@ from typing import Any
 
 import jwt
 import pytest
-from quart import Response
 
 from gbs_actor.demo import DEMO_PEOPLE, DEMO_TOKEN_TIME
 from gbs_actor.settings import Settings
+from gbs_actor.testing import HttpReply
 from tests.gateway.admin_site import OWN
-from tests.gateway.composing import NOW, SECRET, settings_with
-from tests.gateway.site import Site, body, site
+from tests.gateway.serving import NOW, SECRET, World, settings_with, world
 
 PATH = "/demo/session"
 JSON = {"Content-Type": "application/json"}
@@ -23,35 +22,29 @@ def demo_settings(**auth: Any) -> Settings:
     return settings_with(jwt_secret=SECRET, **auth)
 
 
-async def enter(here: Site, raw: bytes, headers: dict[str, str] | None = None) -> Response:
-    client = here.app.test_client(use_cookies=False)
-    response = await client.post(PATH, data=raw, headers=JSON | (headers or {}))
-    assert isinstance(response, Response)
-    return response
+async def enter(here: World, raw: bytes, headers: dict[str, str] | None = None) -> HttpReply:
+    return await here.server.http("POST", PATH, user=None, headers=JSON | (headers or {}), body=raw)
 
 
-async def user_of(here: Site, headers: dict[str, str]) -> Any:
-    client = here.app.test_client(use_cookies=False)
-    response = await client.get("/api/v1/retreats", headers=headers)
-    assert isinstance(response, Response)
-    return (await body(response))["user"]
+async def user_of(here: World, headers: dict[str, str]) -> Any:
+    return (await here.get("/api/v1/retreats", headers)).json()["user"]
 
 
 async def test_each_person_gets_a_token_of_their_own() -> None:
-    async with site(demo_settings(), demo_sign_in=True) as here:
+    async with world(demo_settings(), demo_sign_in=True) as here:
         for number, person in enumerate(DEMO_PEOPLE, 1):
             response = await enter(here, b'{"person": %d}' % number)
-            assert response.status_code == 200
+            assert response.status == 200
             assert response.headers["Cache-Control"] == "no-store"
-            session = await body(response)
+            session = response.json()
             assert (session["userId"], session["name"]) == (person.user_id, person.name)
             user = await user_of(here, {"Authorization": f"Bearer {session['token']}"})
             assert (user["userId"], user["role"]) == (person.user_id, person.role)
 
 
 async def test_the_first_person_has_the_cookie_and_the_others_a_token_of_the_window() -> None:
-    async with site(demo_settings(), demo_sign_in=True) as here:
-        (field,) = (await enter(here, b'{"person": 1}')).headers.getlist("Set-Cookie")
+    async with world(demo_settings(), demo_sign_in=True) as here:
+        (field,) = (await enter(here, b'{"person": 1}')).headers.get_all("Set-Cookie")
         cookie = SimpleCookie(field)["accessToken"]
         assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/", "Lax", True)
         assert cookie["secure"] == ""  # over plain HTTP
@@ -60,17 +53,17 @@ async def test_the_first_person_has_the_cookie_and_the_others_a_token_of_the_win
         # Two windows of one browser: both send the cookie.
         sent = {"Cookie": f"accessToken={cookie.value}"}
         assert (await user_of(here, sent))["name"] == DEMO_PEOPLE[0].name
-        sent["Authorization"] = f"Bearer {(await body(second))['token']}"
+        sent["Authorization"] = f"Bearer {second.json()['token']}"
         assert (await user_of(here, sent))["name"] == DEMO_PEOPLE[1].name
 
 
 async def test_one_of_them_only_reads() -> None:
-    async with site(demo_settings(), demo_sign_in=True) as here:
+    async with world(demo_settings(), demo_sign_in=True) as here:
         edits = []
         for number in range(1, len(DEMO_PEOPLE) + 1):
-            session = await body(await enter(here, b'{"person": %d}' % number))
+            session = (await enter(here, b'{"person": %d}' % number)).json()
             bearer = {"Authorization": f"Bearer {session['token']}"}
-            listed = (await body(await here.get("/api/v1/retreats", bearer)))["retreats"]
+            listed = (await here.get("/api/v1/retreats", bearer)).json()["retreats"]
             edits.append(listed[0]["canEdit"])
         assert edits == [True, True, False]
 
@@ -79,10 +72,10 @@ async def test_the_token_has_the_issuer_and_audience_and_the_cookie_the_name_of_
     None
 ):
     settings = demo_settings(jwt_issuer="me", jwt_audience="you", cookie_name="session")
-    async with site(settings, demo_sign_in=True) as here:
+    async with world(settings, demo_sign_in=True) as here:
         response = await enter(here, b'{"person": 1}')
         assert response.headers["Set-Cookie"].startswith("session=")
-        token = (await body(response))["token"]
+        token = response.json()["token"]
         claims = jwt.decode(
             token,
             SECRET,
@@ -101,9 +94,9 @@ async def test_the_token_has_the_issuer_and_audience_and_the_cookie_the_name_of_
     [b"", b"{", b"[]", b"{}", b'{"person": 0}', b'{"person": 4}', b'{"person": "1"}', b"\xff"],
 )
 async def test_bad_requests_let_nobody_in(raw: bytes) -> None:
-    async with site(demo_settings(), demo_sign_in=True) as here:
+    async with world(demo_settings(), demo_sign_in=True) as here:
         response = await enter(here, raw)
-        assert (response.status_code, (await body(response))["code"]) == (400, "VALIDATION_FAILED")
+        assert (response.status, response.json()["code"]) == (400, "VALIDATION_FAILED")
         assert "Set-Cookie" not in response.headers
 
 
@@ -121,13 +114,13 @@ async def test_bad_requests_let_nobody_in(raw: bytes) -> None:
 async def test_a_page_of_another_origin_signs_nobody_in(
     headers: dict[str, str], status: int
 ) -> None:
-    async with site(demo_settings(), demo_sign_in=True) as here:
+    async with world(demo_settings(), demo_sign_in=True) as here:
         response = await enter(here, b'{"person": 1}', headers)
-        assert response.status_code == status
+        assert response.status == status
         assert ("Set-Cookie" in response.headers) == (status == 200)
 
 
 @pytest.mark.parametrize("settings", [demo_settings(), settings_with(serve_page=False)])
 async def test_outside_the_demo_there_is_nothing(settings: Settings) -> None:
-    async with site(settings) as here:
-        assert (await enter(here, b'{"person": 1}')).status_code == 404
+    async with world(settings) as here:
+        assert (await enter(here, b'{"person": 1}')).status == 404

@@ -15,8 +15,7 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Command
 from gbs_actor.rooms import CommandReply, RoomSupervisor, Subscriber
 from gbs_actor.store.protocol import StoreUnavailable
-from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
-from tests.gateway.world import Transport, world
+from tests.gateway.serving import OTHER_SLUG, SLUG, Transport, sequence, settings_with, world
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 EDIT = {"lineupId": 2, "gbsNumber": 3}
@@ -36,7 +35,7 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 async def test_a_join_is_answered_with_the_whole_list(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport) as peer:
         ack = await peer.call("join-retreat", SLUG)
-        assert ack.keys() == {"status", "data", "revision", "epoch", "full"}
+        assert ack.content.keys() == {"status", "data", "revision", "epoch", "full"}
         assert (ack["status"], ack["revision"], ack["full"]) == ("OK", 0, True)
         assert len(ack["data"]) == 6
 
@@ -71,7 +70,7 @@ async def test_joining_the_room_one_is_in_answers_with_what_changed_since(
         await peer.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 3})
         await peer.call("update-gbs-number", {"lineupId": 3, "gbsNumber": 4})
         ack = await peer.call("join-retreat", {"retreatSlug": SLUG, "since": 2, "epoch": epoch})
-        assert ack.keys() == {"status", "data", "revision", "epoch", "full"}
+        assert ack.content.keys() == {"status", "data", "revision", "epoch", "full"}
         assert ack["full"] is False
         assert [row["id"] for row in ack["data"]] == [3]
 
@@ -80,12 +79,15 @@ async def test_who_joins_a_room_that_is_open_waits_for_no_room_and_no_store(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async with world() as here:
-        here.parts.store.grant(9, "NOBODY")
-        async with here.joined_by_socketio(user_id=8):
+        here.store.grant(SLUG, 9, "NOBODY")
+        async with here.joined_by("socketio", user_id=8):
             await trio.sleep(5)
-            here.parts.store.broken = True
+            here.store.begin_outage()
             monkeypatch.setattr(RoomSupervisor, "join", None)
-            async with here.joined_by_socketio() as peer, here.connect_socketio(user_id=9) as other:
+            async with (
+                here.joined_by("socketio") as peer,
+                here.connect("socketio", user_id=9) as other,
+            ):
                 editing = {"lineupId": 2, "field": "lineupMemo"}
                 assert (await peer.call("user-editing", editing))["status"] == "OK"
                 assert (await other.call("join-retreat", SLUG))["code"] == "FORBIDDEN"
@@ -117,7 +119,7 @@ async def test_a_join_while_the_store_is_out_of_reach_is_worth_a_retry(
     transport: Transport,
 ) -> None:
     async with world() as here, here.outside_by(transport, OTHER_SLUG) as peer:
-        here.parts.store.broken = True
+        here.store.begin_outage()
         ack = await peer.call("join-retreat", SLUG)
         assert (ack["code"], ack["retryable"]) == ("STORE_UNAVAILABLE", True)
 
@@ -137,22 +139,22 @@ async def test_joining_a_second_retreat_leaves_the_first(transport: Transport) -
 
 async def test_events_behind_a_join_wait_until_it_has_loaded(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport, OTHER_SLUG) as peer:
-        here.parts.store.loads_may_go_on = trio.Event()
+        here.store.loads_may_go_on = trio.Event()
         join = await peer.begin("join-retreat", SLUG)
         update = await peer.begin("update-gbs-number", EDIT)
         await trio.testing.wait_all_tasks_blocked()
-        assert peer.order() == []
-        here.parts.store.loads_may_go_on.set()
+        assert sequence(peer) == []
+        here.store.loads_may_go_on.set()
         assert (await peer.reply(update))["status"] == "OK"
         assert (await peer.reply(join))["full"] is True
-        order = [name for name in peer.order() if name != "room-presence"]
+        order = [name for name in sequence(peer) if name != "room-presence"]
         assert order == ["reply", "lineup-updated", "reply"]
 
 
 async def test_leaving_is_answered_with_null_outside_any_room(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         ack = await peer.call("leave-retreat", SLUG)
-        assert ack == {"status": "OK", "data": None, "revision": None}
+        assert ack.content == {"status": "OK", "data": None, "revision": None}
         assert (await peer.call("user-editing", {"lineupId": 2}))["code"] == "NOT_IN_ROOM"
         assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
 
@@ -182,24 +184,22 @@ async def test_a_connection_that_ends_leaves_its_room(
 ) -> None:
     async with world() as here, here.joined_by(transport) as stays:
         async with here.joined_by(transport, user_id=8):
-            await stays.payload("room-presence", lambda presence: presence["total"] == 2)
+            await stays.event("room-presence", where=lambda presence: presence["total"] == 2)
         stays.forget()
-        await stays.payload("room-presence", lambda presence: presence["total"] == 1)
-        statistics = here.realtime.clients.statistics()
+        await stays.event("room-presence", where=lambda presence: presence["total"] == 1)
+        statistics = here.clients.statistics()
         assert (statistics.clients, statistics.expiring) == (1, 1)
 
 
 async def test_who_declines_presence_is_sent_it_behind_the_join_only(transport: Transport) -> None:
     async with world() as here:
-        if transport == "socketio":
-            auth = {"token": here.parts.token(), "presence": False}
-            declining: Any = here.joined_by_socketio(auth=auth)
-        else:
-            declining = here.joined(f"{SLUG}?presence=false")
+        declining = here.connect(transport, presence=False)
         async with declining as peer, here.joined_by(transport, user_id=8) as other:
-            await other.payload("room-presence", lambda presence: presence["total"] == 2)
+            if transport == "socketio":
+                await peer.join(SLUG)
+            await other.event("room-presence", where=lambda presence: presence["total"] == 2)
             async with here.joined_by(transport, user_id=9):
-                await other.payload("room-presence", lambda presence: presence["total"] == 3)
+                await other.event("room-presence", where=lambda presence: presence["total"] == 3)
             await peer.call("update-gbs-number", EDIT)
             assert [presence["total"] for presence in peer.named("room-presence")] == [1]
 
@@ -207,11 +207,11 @@ async def test_who_declines_presence_is_sent_it_behind_the_join_only(transport: 
 async def test_users_without_a_connection_are_not_counted(transport: Transport) -> None:
     async with world() as here:
         async with here.joined_by(transport), here.joined_by(transport):
-            assert here.parts.connection_limit.of(7) == 2
+            assert here.clients._connection_limit.of(7) == 2
         with trio.fail_after(5):
-            while here.realtime.clients.statistics().clients:
+            while here.clients.statistics().clients:
                 await trio.testing.wait_all_tasks_blocked()
-        assert len(here.parts.connection_limit) == 0
+        assert len(here.clients._connection_limit) == 0
 
 
 # Mutations
@@ -220,7 +220,7 @@ async def test_users_without_a_connection_are_not_counted(transport: Transport) 
 async def test_an_edit_is_answered_with_the_row_and_its_revision(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         ack = await peer.call("update-gbs-number", EDIT)
-        assert ack.keys() == {"status", "data", "revision"}
+        assert ack.content.keys() == {"status", "data", "revision"}
         assert (ack["status"], ack["revision"]) == ("OK", 1)
         assert (ack["data"]["gbsNumber"], ack["data"]["revision"]) == (3, 1)
 
@@ -229,7 +229,7 @@ async def test_the_author_gets_the_update_too_and_before_the_reply(transport: Tr
     async with world() as here, here.joined_by(transport) as peer:
         peer.forget()
         await peer.call("update-gbs-number", EDIT)
-        order = [name for name in peer.order() if name != "room-presence"]
+        order = [name for name in sequence(peer) if name != "room-presence"]
         assert order == ["lineup-updated", "reply"]
 
 
@@ -242,7 +242,7 @@ async def test_an_edit_that_waits_for_no_reply_is_seen_by_its_update_only(
         await peer.emit("user-editing", {"lineupId": 2})
         assert (await peer.event("lineup-updated"))["gbsNumber"] == 3
         await peer.call("leave-retreat", SLUG)
-        assert peer.order().count("reply") == 1
+        assert sequence(peer).count("reply") == 1
 
 
 async def test_everyone_in_the_room_gets_the_update(transport: Transport) -> None:
@@ -341,12 +341,12 @@ async def test_a_leave_answered_late_takes_nothing_from_the_room_joined_since(
         here.joined_by(transport, user_id=9) as slow,
         here.joined_by(transport, user_id=52, role=Role.ACCOUNT_STAFF) as peer,
     ):
-        here.parts.store.commits_may_go_on = trio.Event()
+        here.store.commits_may_go_on = trio.Event()
         await slow.begin("update-gbs-number", EDIT)
-        await here.parts.store.commit_waits.wait()
+        await here.store.commit_waits.wait()
         leave = await peer.begin("leave-retreat", SLUG)
         await peer.reply(await peer.begin("join-retreat", OTHER_SLUG))
-        here.parts.store.commits_may_go_on.set()
+        here.store.commits_may_go_on.set()
         await peer.reply(leave)
         assert (await peer.call("update-gbs-number", OTHER_EDIT))["status"] == "OK"
 
@@ -363,9 +363,9 @@ async def test_an_unknown_outcome_is_worth_a_retry_only_with_a_command_id(
         def lose(_: Subscriber, __: Command, reply: CommandReply, ___: float) -> None:
             reply(Rejection(Code.OUTCOME_UNKNOWN, "nobody knows"))
 
-        monkeypatch.setattr(here.parts.rooms, "submit", lose)
+        monkeypatch.setattr(here.rooms, "submit", lose)
         ack = await peer.call("update-gbs-number", {**EDIT, **command_id})
-        assert (ack["code"], ack.get("retryable")) == ("OUTCOME_UNKNOWN", retryable)
+        assert (ack["code"], ack.content.get("retryable")) == ("OUTCOME_UNKNOWN", retryable)
 
 
 async def test_a_grant_can_take_editing_away(transport: Transport) -> None:
@@ -421,12 +421,12 @@ async def test_an_exception_is_answered_with_internal_and_the_connection_lives(
             raise RuntimeError("secret detail")
 
         with monkeypatch.context() as patch:
-            patch.setattr(here.parts.rooms, "submit", broken)
+            patch.setattr(here.rooms, "submit", broken)
             ack = await peer.call("update-gbs-number", EDIT)
         assert ack["code"] == "INTERNAL"
-        assert "retryable" not in ack
+        assert "retryable" not in ack.content
         assert "secret" not in ack["message"]
-        assert here.realtime.dispatch.statistics().internal_errors == 1
+        assert here.dispatch.statistics().internal_errors == 1
         assert (await peer.call("leave-retreat", SLUG))["status"] == "OK"
 
 
@@ -438,14 +438,14 @@ async def test_what_raises_behind_its_reply_gets_no_other_one(
     error: Exception,
 ) -> None:
     async with world() as here, here.joined_by(transport) as peer:
-        join = here.parts.rooms.join
+        join = here.rooms.join
 
         async def joined_and_broken(*args: Any, **options: Any) -> None:
             await join(*args, **options)
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr(here.parts.rooms, "join", joined_and_broken)
+            patch.setattr(here.rooms, "join", joined_and_broken)
             assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
             await peer.emit("join-retreat", SLUG)
             assert len(await peer.event("initial-data")) == 6
@@ -482,7 +482,7 @@ async def test_a_users_connections_and_requests_share_one_rate(
         here.joined_by(transport) as one,
         here.joined_by(transport) as two,
     ):
-        assert here.parts.rates.take(7, trio.current_time())  # over HTTP, say
+        assert here.services.rates.take(7, trio.current_time())  # over HTTP, say
         assert (await one.call("update-gbs-number", EDIT))["status"] == "OK"
         for peer in (one, two):
             ack = await peer.call("update-gbs-number", EDIT)
@@ -496,13 +496,13 @@ async def test_more_commands_without_an_answer_than_allowed_are_refused(
 ) -> None:
     config = settings_with(max_unanswered_events=2)
     async with world(config) as here, here.joined_by(transport) as peer:
-        here.parts.store.commits_may_go_on = trio.Event()
+        here.store.commits_may_go_on = trio.Event()
         edits = [
             await peer.begin("update-gbs-number", {"lineupId": 2, "gbsNumber": number})
             for number in range(1, 4)
         ]
         assert (await peer.reply(edits[2]))["code"] == "RATE_LIMITED"
-        here.parts.store.commits_may_go_on.set()
+        here.store.commits_may_go_on.set()
         assert (await peer.reply(edits[0]))["status"] == "OK"
         assert (await peer.reply(edits[1]))["status"] == "OK"
 
@@ -519,7 +519,7 @@ async def test_an_editing_mark_goes_to_the_others_and_not_to_the_author(
         here.joined_by(transport, user_id=8) as other,
     ):
         ack = await author.call("user-editing", {"lineupId": 2, "field": "lineupMemo"})
-        assert ack == {"status": "OK", "data": None, "revision": 0}
+        assert ack.content == {"status": "OK", "data": None, "revision": 0}
         mark = await other.event("user-editing")
         assert (mark["lineupId"], mark["userId"], mark["editing"]) == (2, 7, True)
         assert mark["userName"] == "김하늘"
@@ -551,8 +551,8 @@ async def test_of_a_client_whose_mark_is_refused_no_mark_is_shown(
         ack = await peer.call("user-editing", mark | {"editing": False})
         assert (ack["code"], ack["retryable"]) == ("RATE_LIMITED", True)
         with trio.fail_after(1):
-            await other.payload("user-editing", lambda mark: not mark["editing"])
-        assert here.realtime.dispatch.statistics().refused_by_rate == 1
+            await other.event("user-editing", where=lambda mark: not mark["editing"])
+        assert here.dispatch.statistics().refused_by_rate == 1
 
 
 async def test_marks_beyond_the_users_rate_leave_other_events_and_other_users_alone(
@@ -619,10 +619,10 @@ async def test_with_a_new_token_in_time_everything_goes_on(
 ) -> None:
     async with world() as here, here.joined_by(transport, expires_in=60) as peer:
         await trio.sleep(60 + 31)
-        ack = await peer.call("authenticate", {"token": here.parts.token()})
-        assert ack == {"status": "OK", "data": None, "revision": 0}
+        ack = await peer.call("authenticate", {"token": here.token()})
+        assert ack.content == {"status": "OK", "data": None, "revision": 0}
         await trio.sleep(120)
-        assert peer.named("disconnect") == []
+        assert not peer.disconnected.is_set()
         assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
@@ -630,7 +630,7 @@ async def test_a_new_token_expires_as_the_first_one_did(
     autojump_clock: trio.testing.MockClock, transport: Transport
 ) -> None:
     async with world() as here, here.joined_by(transport, expires_in=60) as peer:
-        await peer.call("authenticate", {"token": here.parts.token(expires_in=600)})
+        await peer.call("authenticate", {"token": here.token(expires_in=600)})
         await trio.sleep(600)
         assert peer.named("error") == []
         await trio.sleep(31)
@@ -642,16 +642,16 @@ async def test_after_a_renewal_the_client_is_notified_of_the_next_expiry(
 ) -> None:
     async with world() as here, here.joined_by(transport, expires_in=60) as peer:
         await trio.sleep(60 + 31)
-        await peer.call("authenticate", {"token": here.parts.token(expires_in=60)})
+        await peer.call("authenticate", {"token": here.token(expires_in=60)})
         await trio.sleep(60 + 31)
         assert len(peer.named("error")) == 2
-        assert peer.named("disconnect") == []
+        assert not peer.disconnected.is_set()
         assert not peer.closed.is_set()
 
 
 async def test_what_one_does_with_a_new_token_bears_its_name(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
-        await peer.call("authenticate", {"token": here.parts.token(name="새 이름")})
+        await peer.call("authenticate", {"token": here.token(name="새 이름")})
         await peer.call("update-gbs-number", EDIT)
         ack = await peer.call("update-gbs-number", {**EDIT, "gbsNumber": 4, "baseRevision": 0})
         assert ack["conflict"]["changedBy"] == "새 이름"
@@ -665,14 +665,14 @@ async def test_nobody_is_shown_by_e_mail(transport: Transport, name: str) -> Non
         here.joined_by(transport, user_id=8) as other,
         here.joined_by(transport, name=name, email="7@example.org") as peer,
     ):
-        presence = await other.payload("room-presence", lambda presence: presence["total"] == 2)
+        presence = await other.event("room-presence", where=lambda presence: presence["total"] == 2)
         assert [user["userName"] for user in presence["users"]] == ["김하늘", shown]
         await peer.call("user-editing", {"lineupId": 2})
         assert (await other.event("user-editing"))["userName"] == shown
         await peer.call("update-gbs-number", EDIT)
         ack = await other.call("update-gbs-number", {**EDIT, "gbsNumber": 4, "baseRevision": 0})
         assert ack["conflict"]["changedBy"] == shown
-        statistics = here.parts.rooms.room_statistics(SLUG)
+        statistics = here.rooms.room_statistics(SLUG)
         assert statistics is not None
         assert {each.user_name for each in statistics.subscribers} == {"김하늘", shown}
 
@@ -683,7 +683,7 @@ async def test_an_operator_sees_what_a_subscriber_speaks_and_since_when(
     async with world() as here, here.joined_by(transport) as peer:
         await trio.sleep(30)
         await peer.call("update-gbs-number", EDIT)
-        room = here.parts.rooms.room_statistics(SLUG)
+        room = here.rooms.room_statistics(SLUG)
         assert room is not None
         (subscriber,) = room.subscribers
         protocol = "socket.io" if transport == "socketio" else "websocket"
@@ -695,14 +695,14 @@ async def test_an_operator_sees_what_a_subscriber_speaks_and_since_when(
 
 async def test_another_users_token_is_refused_and_changes_nothing(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
-        ack = await peer.call("authenticate", {"token": here.parts.token(user_id=8)})
+        ack = await peer.call("authenticate", {"token": here.token(user_id=8)})
         assert (ack["status"], ack["code"]) == ("ERROR", "INVALID_TOKEN")
         assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
 
 
 async def test_a_new_token_that_may_not_enter_the_room_is_refused(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
-        token = here.parts.token(retreats=(OTHER_SLUG,))
+        token = here.token(retreats=(OTHER_SLUG,))
         assert (await peer.call("authenticate", {"token": token}))["code"] == "FORBIDDEN"
 
 
@@ -710,7 +710,7 @@ async def test_a_new_token_with_another_role_changes_what_one_may_do(
     transport: Transport,
 ) -> None:
     async with world() as here, here.joined_by(transport) as peer:
-        await peer.call("authenticate", {"token": here.parts.token(role=Role.ACCOUNT_STAFF)})
+        await peer.call("authenticate", {"token": here.token(role=Role.ACCOUNT_STAFF)})
         assert (await peer.call("update-gbs-number", EDIT))["code"] == "FORBIDDEN"
 
 
@@ -718,7 +718,7 @@ async def test_a_cookie_that_has_expired_reads_on_and_does_not_edit(
     autojump_clock: trio.testing.MockClock, transport: Transport
 ) -> None:
     async with world() as here:
-        cookie = here.parts.token(user_id=8, expires_in=60)
+        cookie = here.token(user_id=8, expires_in=60)
         async with (
             here.joined_by(transport) as editor,
             here.joined_by(transport, cookie=cookie) as reader,
@@ -734,8 +734,8 @@ async def test_a_client_by_cookie_may_go_on_editing_with_a_token(
     autojump_clock: trio.testing.MockClock, transport: Transport
 ) -> None:
     async with world() as here:
-        cookie = here.parts.token(expires_in=60)
+        cookie = here.token(expires_in=60)
         async with here.joined_by(transport, cookie=cookie) as peer:
             await trio.sleep(600)
-            await peer.call("authenticate", {"token": here.parts.token()})
+            await peer.call("authenticate", {"token": here.token()})
             assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"

@@ -14,12 +14,13 @@ from pydantic import SecretStr
 
 from gbs_actor.auth import Credentials, Role, TokenSource, User, Verifier
 from gbs_actor.gateway.client import Client, Peer
+from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.expiry import MAX_SLEEP, ExpiryWatch
-from gbs_actor.gateway.limits import TokenBucket
+from gbs_actor.gateway.limits import TokenBucket, UserConnectionLimit
 from gbs_actor.settings import AuthSettings
 from gbs_actor.socketio import Outbox
 from gbs_actor.testing.environment import SimWall
-from tests.gateway.composing import NOW, SECRET, composed
+from tests.gateway.serving import NOW, SECRET, world
 
 USER = User(7, 7, "김하늘", "", Role.LINEUP_STAFF, None, NOW + 100, TokenSource.PAYLOAD)
 
@@ -204,10 +205,18 @@ class BreakingClock(SimWall):
 async def test_an_unexpected_failure_of_the_watch_is_logged_and_the_watch_goes_on(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with composed() as parts:
+    async with world() as here:
         clock = BreakingClock()
         verifier = Verifier(AuthSettings(jwt_secret=SecretStr(SECRET)), now=clock)
-        clients = replace(parts, verifier=verifier).clients()
+        services = here.services
+        clients = Clients(
+            here.rooms,
+            verifier,
+            services.authorizer,
+            services.settings,
+            connection_limit=UserConnectionLimit(9),
+            events=here.events,
+        )
         async with clients.running():
             made, peer = client(100)
             clients.connect(cast(Peer, peer), made.credentials, sid=made.sid)

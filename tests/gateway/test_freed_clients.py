@@ -10,7 +10,7 @@ from gbs_actor.gateway.client import Client
 from gbs_actor.rooms import Subscriber
 from gbs_actor.socketio import Channel, Outbox
 from tests.freeing import freed
-from tests.gateway.world import Transport, world
+from tests.gateway.serving import Transport, world
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
 

@@ -12,10 +12,20 @@ from trio.testing import MockClock
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.namespace.peer import SocketPeer
-from tests.gateway import peer as peer_module
-from tests.gateway import plain_peer
-from tests.gateway.composing import OTHER_SLUG, SLUG, BreakableStore, seed, settings_with
-from tests.gateway.world import Talker, Transport, World, world
+from gbs_actor.testing import Peer
+from tests.gateway.serving import (
+    OTHER_SLUG,
+    SLUG,
+    HeldStore,
+    Transport,
+    World,
+    disconnection,
+    ending,
+    seed,
+    sequence,
+    settings_with,
+    world,
+)
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
 MARK = {"lineupId": 2, "field": "lineupMemo"}
@@ -29,23 +39,16 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     return value
 
 
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let peers wait for longer than a grant may stay in force."""
-    monkeypatch.setattr(peer_module, "_PATIENCE", 2 * GRANT_TTL)
-    monkeypatch.setattr(plain_peer, "PATIENCE", 2 * GRANT_TTL)
-
-
-async def until_kicked(peer: Talker) -> None:
+async def until_kicked(peer: Peer) -> None:
     """Wait for the error, and for what ends the client's stay right behind it."""
-    error = await peer.event("error")
+    error = await peer.event("error", 2 * GRANT_TTL)
     assert (error["code"], error["event"]) == ("FORBIDDEN", None)
-    if isinstance(peer, plain_peer.PlainPeer):
-        assert await peer.end() == (4403, "FORBIDDEN")
-        assert peer.order()[-1] == "error"
+    if peer.protocol == "plain":
+        assert await ending(peer) == (4403, "FORBIDDEN")
+        assert sequence(peer)[-1] == "error"
     else:
-        await peer.event("disconnect")
-        assert peer.order()[-2:] == ["error", "disconnect"]
+        await disconnection(peer)
+        assert sequence(peer)[-2:] == ["error", "disconnected"]
 
 
 async def test_who_may_no_longer_read_is_disconnected_within_the_time(
@@ -59,15 +62,15 @@ async def test_who_may_no_longer_read_is_disconnected_within_the_time(
         await peer.call("user-editing", MARK)
         assert (await other.event("user-editing"))["editing"]
         revoked_at = trio.current_time()
-        here.parts.store.grant(7, NOBODY)
+        here.store.grant(SLUG, 7, NOBODY)
         await until_kicked(peer)
         assert trio.current_time() - revoked_at <= GRANT_TTL
-        await other.payload("user-editing", lambda mark: not mark["editing"])
-        await other.payload("room-presence", lambda presence: presence["total"] == 1)
+        await other.event("user-editing", where=lambda mark: not mark["editing"])
+        await other.event("room-presence", where=lambda presence: presence["total"] == 1)
         peer.forget()
         await other.call("update-gbs-number", EDIT)
-        assert peer.order() == []
-        assert here.realtime.clients.statistics().revoked == 1
+        assert sequence(peer) == []
+        assert here.clients.statistics().revoked == 1
 
 
 async def test_who_may_no_longer_edit_reads_on_without_a_mark(
@@ -82,14 +85,14 @@ async def test_who_may_no_longer_edit_reads_on_without_a_mark(
         await peer.call("user-editing", MARK)
         assert (await other.event("user-editing"))["editing"]
         other.forget()
-        here.parts.store.grant(7, READER)
+        here.store.grant(SLUG, 7, READER)
         allowed = True
         with trio.fail_after(GRANT_TTL):
             while allowed:
                 allowed = (await peer.call("user-editing", MARK))["status"] == "OK"
                 await trio.sleep(0.5)
         with trio.fail_after(1):
-            await other.payload("user-editing", lambda mark: not mark["editing"])
+            await other.event("user-editing", where=lambda mark: not mark["editing"])
         for event, argument in (("update-gbs-number", EDIT), ("user-editing", MARK)):
             assert (await peer.call(event, argument))["code"] == "FORBIDDEN"
         await other.call("update-gbs-number", EDIT)
@@ -101,10 +104,10 @@ async def test_a_grant_that_is_given_takes_effect_too_and_one_that_is_removed_fa
     autojump_clock: MockClock, transport: Transport
 ) -> None:
     async with world() as here, here.joined_by(transport, role=Role.ACCOUNT_STAFF) as peer:
-        here.parts.store.grant(7, EDITOR)
+        here.store.grant(SLUG, 7, EDITOR)
         await trio.sleep(GRANT_TTL)
         assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
-        here.parts.store.grant(7, None)
+        here.store.grant(SLUG, 7, None)
         await trio.sleep(GRANT_TTL)
         assert (await peer.call("update-gbs-number", EDIT))["code"] == "FORBIDDEN"
 
@@ -117,7 +120,7 @@ async def test_a_grant_counts_in_its_retreat_only(
         here.joined_by(transport) as peer,
         here.joined_by(transport, OTHER_SLUG) as elsewhere,
     ):
-        here.parts.store.grant(7, NOBODY)
+        here.store.grant(SLUG, 7, NOBODY)
         await until_kicked(peer)
         assert (await elsewhere.call("leave-retreat", OTHER_SLUG))["status"] == "OK"
 
@@ -130,7 +133,7 @@ async def test_a_role_that_was_cached_before_a_join_is_not_in_force_for_longer(
             pass
         await trio.sleep(0.1)
         revoked_at = trio.current_time()
-        here.parts.store.grant(7, NOBODY)
+        here.store.grant(SLUG, 7, NOBODY)
         await trio.sleep(GRANT_TTL / 3 - 1)
         async with here.joined_by(transport) as peer:
             await until_kicked(peer)
@@ -140,13 +143,13 @@ async def test_a_role_that_was_cached_before_a_join_is_not_in_force_for_longer(
 async def test_a_grant_revoked_while_the_join_waits_for_its_room_is_found_behind_it(
     autojump_clock: MockClock,
 ) -> None:
-    async with world() as here, here.connect_socketio() as peer:
-        here.parts.store.loads_may_go_on = trio.Event()
+    async with world() as here, here.connect("socketio") as peer:
+        here.store.loads_may_go_on = trio.Event()
         join = await peer.begin("join-retreat", SLUG)
         await trio.sleep(GRANT_TTL)
-        here.parts.store.grant(7, NOBODY)
+        here.store.grant(SLUG, 7, NOBODY)
         joined_at = trio.current_time()
-        here.parts.store.loads_may_go_on.set()
+        here.store.loads_may_go_on.set()
         assert (await peer.reply(join))["status"] == "OK"
         await until_kicked(peer)
         assert trio.current_time() == joined_at
@@ -156,7 +159,7 @@ async def test_the_roles_of_a_room_are_one_query_a_round_and_without_subscribers
     autojump_clock: MockClock, transport: Transport
 ) -> None:
     async with world() as here:
-        queries = here.parts.store.grant_queries
+        queries = here.store.grant_queries
         async with (
             here.joined_by(transport),
             here.joined_by(transport),
@@ -175,7 +178,7 @@ async def test_the_roles_of_a_room_are_one_query_a_round_and_without_subscribers
 async def test_the_queries_of_many_rooms_are_spread_and_every_room_is_in_time(
     autojump_clock: MockClock,
 ) -> None:
-    class Watched(BreakableStore):
+    class Watched(HeldStore):
         def __init__(self) -> None:
             super().__init__()
             self.looked_up: dict[str, list[float]] = {}
@@ -223,15 +226,15 @@ async def test_while_the_store_fails_roles_stay_and_are_looked_up_again(
     autojump_clock: MockClock, transport: Transport, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with world() as here, here.joined_by(transport) as peer:
-        here.parts.store.grant(7, NOBODY)
-        here.parts.store.broken = True
+        here.store.grant(SLUG, 7, NOBODY)
+        here.store.begin_outage()
         with caplog.at_level(logging.WARNING):
             await trio.sleep(10 * GRANT_TTL)
-        assert len(caplog.records) == 1
-        assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
-        assert here.realtime.clients.statistics().grant_failures > 1
-        assert here.realtime.clients.statistics().grant_watch.failures == 0
-        here.parts.store.broken = False
+        assert len([each for each in caplog.records if "looked up again" in each.getMessage()]) == 1
+        assert (await peer.call("user-editing", MARK))["status"] == "OK"
+        assert here.clients.statistics().grant_failures > 1
+        assert here.clients.statistics().grant_watch.failures == 0
+        here.store.end_outage()
         reachable_at = trio.current_time()
         await until_kicked(peer)
         assert trio.current_time() - reachable_at <= GRANT_TTL
@@ -249,12 +252,12 @@ async def test_a_client_that_cannot_be_notified_is_aborted_and_the_next_one_is_n
         here.joined_by("socketio") as broken,
         here.joined_by("plain") as peer,
     ):
-        here.parts.store.grant(7, NOBODY)
+        here.store.grant(SLUG, 7, NOBODY)
         await until_kicked(peer)
         with trio.fail_after(GRANT_TTL):
             await broken.closed.wait()
         await _until_empty(here)
-        assert here.realtime.clients.statistics().grant_watch.failures == 0
+        assert here.clients.statistics().grant_watch.failures == 0
 
 
 async def test_a_short_time_is_kept_too(autojump_clock: MockClock, transport: Transport) -> None:
@@ -263,7 +266,7 @@ async def test_a_short_time_is_kept_too(autojump_clock: MockClock, transport: Tr
         here.joined_by(transport) as peer,
     ):
         revoked_at = trio.current_time()
-        here.parts.store.grant(7, NOBODY)
+        here.store.grant(SLUG, 7, NOBODY)
         await until_kicked(peer)
         assert trio.current_time() - revoked_at <= 0.6
 
@@ -281,10 +284,10 @@ async def test_a_new_token_that_may_only_read_ends_the_mark(
     ):
         await peer.call("user-editing", MARK)
         await other.event("user-editing")
-        token = here.parts.token(role=Role.ACCOUNT_STAFF)
+        token = here.token(role=Role.ACCOUNT_STAFF)
         assert (await peer.call("authenticate", {"token": token}))["status"] == "OK"
         with trio.fail_after(1):
-            await other.payload("user-editing", lambda mark: not mark["editing"])
+            await other.event("user-editing", where=lambda mark: not mark["editing"])
         assert (await peer.call("update-gbs-number", EDIT))["code"] == "FORBIDDEN"
 
 
@@ -292,11 +295,14 @@ async def test_a_new_token_that_may_only_read_ends_the_mark(
 async def test_who_may_not_read_with_a_new_token_is_disconnected(
     transport: Transport, reason: str
 ) -> None:
-    async with world(readers=(Role.LINEUP_STAFF,)) as here, here.joined_by(transport) as peer:
+    async with (
+        world(settings_with(reader_roles=(Role.LINEUP_STAFF,))) as here,
+        here.joined_by(transport) as peer,
+    ):
         token = (
-            here.parts.token(role=Role.ACCOUNT_STAFF)
+            here.token(role=Role.ACCOUNT_STAFF)
             if reason == "role"
-            else here.parts.token(retreats=(OTHER_SLUG,))
+            else here.token(retreats=(OTHER_SLUG,))
         )
         assert (await peer.call("authenticate", {"token": token}))["code"] == "FORBIDDEN"
         await until_kicked(peer)
@@ -305,5 +311,5 @@ async def test_who_may_not_read_with_a_new_token_is_disconnected(
 
 async def _until_empty(here: World) -> None:
     with trio.fail_after(10):
-        while any(room.subscriber_count for room in here.parts.rooms.statistics().rooms):
+        while any(room.subscriber_count for room in here.rooms.statistics().rooms):
             await trio.lowlevel.checkpoint()

@@ -10,17 +10,15 @@ from uuid import UUID
 import pytest
 from trio.testing import MockClock
 
-from tests.gateway import returning
-from tests.gateway.composing import SLUG
-from tests.gateway.world import Talker, Transport, World, world
-from tests.socketio.lines import Carrier
+from gbs_actor.testing import Peer
+from gbs_actor.testing.peers import PeerProtocol
+from tests.gateway.serving import SLUG, Transport, World, sequence, world
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
 COUNTS = (
     *("totalCount", "maleCount", "femaleCount"),
     *("fullAttendanceCount", "partialAttendanceCount"),
 )
-both_carriers = pytest.mark.parametrize("carrier", ["websocket", "polling"])
 
 
 @pytest.fixture(params=["socketio", "plain"])
@@ -31,16 +29,10 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 @asynccontextmanager
 async def joined_in_batch_form(
-    here: World, transport: Transport, updates: Any = "batch", **token: Any
-) -> AsyncIterator[Talker]:
-    if transport == "socketio":
-        auth = {"token": here.parts.token(**token), "updates": updates}
-        async with here.joined_by_socketio(auth=auth) as peer:
-            yield peer
-    else:
-        async with here.joined(f"{SLUG}?updates={updates}", **token) as plain_peer:
-            plain_peer.forget()
-            yield plain_peer
+    here: World, transport: Transport, **token: Any
+) -> AsyncIterator[Peer]:
+    async with here.joined_by(transport, batch=True, **token) as peer:
+        yield peer
 
 
 async def test_a_move_is_one_message_with_the_row_and_both_groups(transport: Transport) -> None:
@@ -73,7 +65,7 @@ async def test_a_move_is_one_message_with_the_row_and_both_groups(transport: Tra
                 "ids": [2],
             }
         ]
-        order = [name for name in peer.order() if name != "room-presence"]
+        order = [name for name in sequence(peer) if name != "room-presence"]
         assert order == ["lineups-updated", "reply"]
 
 
@@ -107,9 +99,16 @@ async def test_both_forms_are_served_side_by_side(transport: Transport) -> None:
 async def test_another_wish_is_answered_with_single_rows(
     transport: Transport, updates: object
 ) -> None:
-    async with world() as here, joined_in_batch_form(here, transport, updates) as peer:
-        await peer.call("update-gbs-number", EDIT)
-        assert (await peer.event("lineup-updated"))["id"] == 2
+    async with world() as here:
+        if transport == "plain":
+            wishing: Any = here.connect("plain", f"{SLUG}?updates={updates}")
+        else:
+            wishing = here.connect_with_auth({"token": here.token(), "updates": updates})
+        async with wishing as peer:
+            if transport == "socketio":
+                await peer.call("join-retreat", SLUG)
+            await peer.call("update-gbs-number", EDIT)
+            assert (await peer.event("lineup-updated"))["id"] == 2
 
 
 async def test_a_join_is_not_followed_by_recent_changes(transport: Transport) -> None:
@@ -120,42 +119,36 @@ async def test_a_join_is_not_followed_by_recent_changes(transport: Transport) ->
             assert peer.named("lineups-updated") == peer.named("lineup-updated") == []
 
 
-@both_carriers
-async def test_the_form_holds_for_recovery(autojump_clock: MockClock, carrier: Carrier) -> None:
-    async with returning.world() as here:
-        editor = await here.joined(user_id=8)
-        client = here.client(carrier)
-        client.auth["updates"] = "batch"
-        await client.connect()
-        await client.join()
-        await editor.assign(2, 1)
-        update = await client.event("lineups-updated")
-        assert update.offset == "1"
-        await client.cut()
+@pytest.mark.parametrize("protocol", ["socketio", "polling"])
+async def test_the_form_holds_for_recovery(
+    autojump_clock: MockClock, protocol: PeerProtocol
+) -> None:
+    async with world() as here, here.joined_by("socketio", user_id=8) as editor:
+        client = await here.server.peer(protocol, join=SLUG, batch=True, recovery=True)
+        await editor.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 1})
+        await client.event("lineups-updated")
+        assert client.offset == "1"
+        await here.server.settle()
+        client.cut()
+        await client.closed.wait()
         for person in (3, 4):
-            await editor.assign(person, 2)
-        seen = len(client.events)
-        await client.connect()
+            await editor.call("update-gbs-number", {"lineupId": person, "gbsNumber": 2})
+        await client.reconnect()
         assert client.recovered
-        update = await client.event("lineups-updated", since=seen)
-        assert update.offset == str(update.payload["revision"]) == "3"
-        assert [row["revision"] for row in update.payload["rows"]] == [1, 2, 3]  # inclusive
-        assert [group["gbsNumber"] for group in update.payload["groups"]] == [1, 2]
-        assert update.payload["changes"] == []  # the server keeps none for it
-        await client.settle()
+        update = await client.event("lineups-updated")
+        assert client.offset == str(update["revision"]) == "3"
+        assert [row["revision"] for row in update["rows"]] == [1, 2, 3]  # inclusive
+        assert [group["gbsNumber"] for group in update["groups"]] == [1, 2]
+        assert update["changes"] == []  # the server keeps none for it
+        await here.server.settle()
         assert client.named("lineup-updated") == []
 
 
 async def test_polls_get_a_change_whole_while_no_other_one_waits(
     autojump_clock: MockClock,
 ) -> None:
-    async with returning.world() as here:
-        editor = await here.joined(user_id=8)
-        client = here.client("polling")
-        client.auth["updates"] = "batch"
-        await client.connect()
-        await client.join()
-        seen = len(client.events)
-        await editor.assign(2, 3)
-        update = await client.event("lineups-updated", since=seen)
-        assert (len(update.payload["rows"]), len(update.payload["groups"])) == (1, 1)
+    async with world() as here, here.joined_by("socketio", user_id=8) as editor:
+        client = await here.server.peer("polling", join=SLUG, batch=True)
+        await editor.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 3})
+        update = await client.event("lineups-updated")
+        assert (len(update["rows"]), len(update["groups"])) == (1, 1)

@@ -25,22 +25,21 @@ from gbs_actor.gateway.http.metrics.snapshot import Snapshot, take_snapshot
 from gbs_actor.rooms import RoomLoad, RoomLoads
 from gbs_actor.store.write_check import WriteCheckStatistics
 from tests.gateway.admin_site import ask
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.site import Site, body, site
+from tests.gateway.serving import SLUG, World, settings_with, world
 
 METRICS_TOKEN = "7hWv0yGmJx8Qk2RzTn5BdHs3CfAeUp9L"
 TOKEN = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-async def text(here: Site, accept: str = "") -> str:
+async def text(here: World, accept: str = "") -> str:
     headers = {**here.bearer(role=Role.ADMIN_MINISTER), "Accept": accept}
     response = await here.get("/metrics", headers)
-    assert response.status_code == 200
-    return await response.get_data(as_text=True)
+    assert response.status == 200
+    return response.body.decode()
 
 
-async def samples(here: Site) -> dict[str, float]:
+async def samples(here: World) -> dict[str, float]:
     """Return each value by its name, with the labels behind it: ``gbs_rooms running``."""
     return {
         " ".join([sample.name, *sample.labels.values()]): sample.value
@@ -51,7 +50,7 @@ async def samples(here: Site) -> dict[str, float]:
 
 async def test_it_counts_what_the_parts_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrape, "FRESH", 0.0)
-    async with site() as here:
+    async with world() as here:
         before = await samples(here)
         assert before["gbs_commits_total"] == before["gbs_rooms running"] == 0
         await here.assign(2, 1)
@@ -64,12 +63,12 @@ async def test_it_counts_what_the_parts_count(monkeypatch: pytest.MonkeyPatch) -
         assert after[f"gbs_room_subscribers {SLUG}"] == 0
         assert after["gbs_database_up"] == after["gbs_database_lease_held"] == 1
         assert after["gbs_ready"] == 1
-        here.draining = True
+        here.server.composition.draining = True
         assert (await samples(here))["gbs_ready"] == 0
 
 
 async def test_it_has_the_writes_of_the_check_and_the_records_of_the_audit() -> None:
-    async with site() as here:
+    async with world() as here:
         taken = await take_snapshot(here.services)
     checks = WriteCheckStatistics(ready=False, writes=7, failures=2, age=9.0)
     taken = replace(taken, write_check=checks, audit=AuditTrailStatistics(3, 5, 1))
@@ -86,7 +85,7 @@ async def test_it_has_the_writes_of_the_check_and_the_records_of_the_audit() -> 
 
 
 async def test_every_name_follows_the_rules_and_has_its_text() -> None:
-    async with site() as here:
+    async with world() as here:
         shown = await text(here)
     families = list(prometheus(shown))
     assert len(families) > 40
@@ -106,7 +105,7 @@ async def test_every_name_follows_the_rules_and_has_its_text() -> None:
 
 
 async def test_openmetrics_is_sent_to_who_asks_for_it() -> None:
-    async with site() as here:
+    async with world() as here:
         both = await text(here), await text(here, OPENMETRICS)
         names = [
             {sample.name for family in families for sample in family.samples}
@@ -134,12 +133,13 @@ async def test_openmetrics_is_sent_to_who_asks_for_it() -> None:
     ],
 )
 async def test_a_strange_accept_field_harms_nothing(accept: str) -> None:
-    async with site() as here:
-        assert "gbs_build_info" in await text(here, accept)
+    async with world() as here:
+        scrapes = Scrapes(partial(take_snapshot, here.services))
+        assert b"gbs_build_info" in (await scrapes.text(accept))[0]
 
 
 async def test_scrapes_within_a_second_share_one_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with site() as here:
+    async with world() as here:
         first = await text(here)
         await here.assign(2, 1)
         assert await text(here) == first
@@ -149,9 +149,11 @@ async def test_scrapes_within_a_second_share_one_snapshot(monkeypatch: pytest.Mo
 
 
 async def test_unknown_reasons_are_one_label() -> None:
-    async with site() as here:
+    async with world() as here:
         for reason in ("TOKEN_EXPIRED", 'x"} 1\n# hostile', "y" * 10_000):
-            here.closed_sessions.add_refused("websocket", "websocket", reason, address=None)
+            here.services.closed_sessions.add_refused(
+                "websocket", "websocket", reason, address=None
+            )
         shown = await samples(here)
     refused = {name: value for name, value in shown.items() if "gbs_refused_handshakes" in name}
     assert refused == {
@@ -163,47 +165,49 @@ async def test_unknown_reasons_are_one_label() -> None:
 # Who may read it
 
 
-async def status(here: Site, headers: dict[str, str] | None = None) -> int:
-    return (await ask(here, "GET", "/metrics", headers)).status_code
+async def status(here: World, headers: dict[str, str] | None = None) -> int:
+    return (await ask(here, "GET", "/metrics", headers)).status
 
 
 async def test_at_the_public_address_it_is_for_operators_of_everything() -> None:
-    async with site() as here:
+    async with world() as here:
         assert await status(here) == 401
         assert await status(here, TOKEN) == 401
         assert await status(here, here.bearer(role=Role.LINEUP_STAFF)) == 403
         assert await status(here, here.bearer(role=Role.ADMIN_MINISTER, retreats=(SLUG,))) == 403
-        assert await status(here, {"Cookie": f"accessToken={here.parts.token()}"}) == 401
+        assert await status(here, {"Cookie": f"accessToken={here.token()}"}) == 401
         assert await status(here, here.bearer(role=Role.ADMIN_MINISTER)) == 200
 
 
 async def test_the_token_of_metrics_opens_that_and_nothing_else() -> None:
-    async with site(settings_with(metrics_token=METRICS_TOKEN)) as here:
+    async with world(settings_with(metrics_token=METRICS_TOKEN)) as here:
         assert await status(here, TOKEN) == 200
         assert await status(here, {"Authorization": f"Bearer {METRICS_TOKEN}x"}) == 401
         assert await status(here, {"Authorization": "Bearer \xe9"}) == 401
         assert await status(here) == 401
         assert await status(here, here.bearer(role=Role.ADMIN_MINISTER)) == 200
         for path in ("/admin/rooms", "/admin/system"):
-            assert (await ask(here, "GET", path, TOKEN)).status_code == 401
+            assert (await ask(here, "GET", path, TOKEN)).status == 401
 
 
 async def test_at_an_address_of_its_own_it_is_open_unless_there_is_a_token() -> None:
     for token, expected in (("", 200), (METRICS_TOKEN, 401)):
         changes = {"metrics_token": token} if token else {}
-        async with site(settings_with(admin_listen="127.0.0.1:0", **changes)) as here:
+        async with world(settings_with(admin_listen="127.0.0.1:0", **changes)) as here:
             assert await status(here) == 404
-            here.app = create_admin_app(here.services)
-            assert await status(here) == expected
-            assert await status(here, TOKEN if token else None) == 200
-            assert (await body(await ask(here, "GET", "/admin/system")))["code"] == "AUTH_REQUIRED"
+            client = create_admin_app(here.services).test_client()
+            assert (await client.get("/metrics")).status_code == expected
+            assert (
+                await client.get("/metrics", headers=TOKEN if token else None)
+            ).status_code == 200
+            assert b"AUTH_REQUIRED" in await (await client.get("/admin/system")).data
 
 
 async def test_few_rooms_are_shown_by_themselves_and_hostile_slugs_are_escaped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hostile = 'x"} 1\n# TYPE gbs_ready counter\n\\'
-    async with site() as here:
+    async with world() as here:
         taken = await take_snapshot(here.services)
         loads = RoomLoads({hostile: RoomLoad(0.5, 7, 1)}, RoomLoad(2.0, 3, 0))
         made = Scrapes(partial(_return, replace(taken, loads=loads)))
@@ -223,7 +227,7 @@ async def _return(taken: Snapshot) -> Snapshot:
 
 async def test_who_scrapes_at_once_waits_for_one_snapshot(mock_clock: MockClock) -> None:
     taken = 0
-    async with site() as here:
+    async with world() as here:
 
         async def take() -> Snapshot:
             nonlocal taken

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-import trio_websocket
 
 from gbs_actor.auth import Role
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.peer import NAMESPACE, Peer, Refused
-from tests.gateway.world import world
+from gbs_actor.contract.events import NAMESPACE
+from gbs_actor.testing import PeerRefused
+from tests.gateway.serving import SLUG, settings_with, world
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
 
@@ -22,20 +20,9 @@ EDIT = {"lineupId": 2, "gbsNumber": 3}
 
 
 async def test_of_an_admitted_client_no_token_is_kept() -> None:
-    async with world() as here, here.connect_socketio({"token": here.parts.token()}):
-        (socket,) = here.sockets.namespace(NAMESPACE).sockets
+    async with world() as here, here.connect("socketio"):
+        (socket,) = here.services.sockets.namespace(NAMESPACE).sockets
         assert socket.handshake.auth is None
-
-
-async def refusal(connecting: AbstractAsyncContextManager[Peer]) -> dict[str, Any]:
-    try:
-        async with connecting:
-            pytest.fail("it was let in")
-    except* Refused as group:
-        refused = group.exceptions[0]
-        assert isinstance(refused, Refused)
-        error = refused.error
-    return error
 
 
 @pytest.mark.parametrize(
@@ -51,45 +38,46 @@ async def test_who_has_no_good_token_is_refused_with_message_and_code(
     auth: dict[str, Any], message: str, code: str
 ) -> None:
     async with world() as here:
-        assert await refusal(here.connect_socketio(auth)) == {
-            "message": message,
-            "data": {"code": code},
-        }
+        with pytest.raises(PeerRefused) as refused:
+            async with here.connect_with_auth(auth):
+                pass
+        assert (refused.value.message, refused.value.code) == (message, code)
 
 
 async def test_an_expired_token_is_refused() -> None:
     async with world() as here:
-        token = here.parts.token(expires_in=60)
-        here.parts.clock.advance(91)
-        error = await refusal(here.connect_socketio({"token": token}))
-        assert error == {"message": "Token expired", "data": {"code": "TOKEN_EXPIRED"}}
+        token = here.token(expires_in=60)
+        here.server.wall.advance(91)
+        error = await here.refusal("socketio", token=token)
+        assert error == ("TOKEN_EXPIRED", "Token expired")
 
 
 async def test_a_role_that_may_not_read_is_refused() -> None:
-    async with world(readers=(Role.LINEUP_STAFF,)) as here:
-        error = await refusal(here.connect_socketio(role=Role.ACCOUNT_STAFF))
-        assert error == {"message": "Forbidden", "data": {"code": "FORBIDDEN"}}
+    async with world(settings_with(reader_roles=(Role.LINEUP_STAFF,))) as here:
+        error = await here.refusal("socketio", role=Role.ACCOUNT_STAFF)
+        assert error == ("FORBIDDEN", "Forbidden")
 
 
 async def test_a_cookie_lets_in_without_a_payload() -> None:
-    async with world() as here, here.connect_socketio(cookie=here.parts.token()) as peer:
+    async with world() as here, here.connect("socketio", cookie=here.token()) as peer:
         assert (await peer.call("join-retreat", SLUG))["status"] == "OK"
 
 
 async def test_a_bad_token_in_the_payload_is_not_made_up_for_by_a_good_cookie() -> None:
     async with world() as here:
-        error = await refusal(here.connect_socketio({"token": "x"}, cookie=here.parts.token()))
-        assert error["data"]["code"] == "INVALID_TOKEN"
+        headers = {"Cookie": f"accessToken={here.token()}"}
+        code, _ = await here.refusal("socketio", token="x", headers=headers)
+        assert code == "INVALID_TOKEN"
 
 
 async def test_a_refused_connection_leaves_nothing_behind() -> None:
     async with world() as here:
-        await refusal(here.connect_socketio({"token": "x"}))
-        assert here.realtime.clients.statistics().clients == 0
+        await here.refusal("socketio", token="x")
+        assert here.clients.statistics().clients == 0
 
 
 async def test_a_grant_that_takes_reading_away_refuses_the_join() -> None:
-    async with world() as here, here.connect_socketio(user_id=51) as peer:
+    async with world() as here, here.connect("socketio", user_id=51) as peer:
         assert (await peer.call("join-retreat", SLUG))["code"] == "FORBIDDEN"
 
 
@@ -112,29 +100,24 @@ async def test_a_grant_that_takes_reading_away_refuses_the_join() -> None:
 async def test_a_payload_that_cannot_be_read_is_refused_and_the_connection_lives(
     raw: str,
 ) -> None:
-    async with world() as here, here.joined_by_socketio() as peer:
-        assert (await peer.call("", raw=raw))["code"] == "VALIDATION_FAILED"
+    async with world() as here, here.joined_by("socketio") as peer:
+        await peer.send_raw(f"42{NAMESPACE},99{raw}")
+        assert (await peer.reply(99))["code"] == "VALIDATION_FAILED"
         ack = await peer.call("update-gbs-number", {"lineupId": 2, "gbsNumber": 3})
         assert ack["status"] == "OK"
 
 
 async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> None:
     config = settings_with(max_connections_per_user=2)
-    async with world(config) as here, here.connect_socketio(), here.connect_socketio() as second:
-        with pytest.raises(BaseExceptionGroup) as caught:
-            async with here.connect_socketio():
-                pytest.fail("it was let in")
-        closed = caught.value.exceptions[0]
-        assert isinstance(closed, trio_websocket.ConnectionClosed)
-        assert closed.reason is not None
-        assert closed.reason.code == 1013
-        async with here.connect_socketio(user_id=8):
-            assert here.realtime.clients.statistics().clients == 3
-        assert here.realtime.clients.statistics().refused == 1
-        await second.send(f"41{NAMESPACE},")
+    async with world(config) as here, here.connect("socketio"), here.connect("socketio") as second:
+        assert (await here.refusal("socketio"))[0] == 1013
+        async with here.connect("socketio", user_id=8):
+            assert here.clients.statistics().clients == 3
+        assert here.clients.statistics().refused == 1
+        await second.send_raw(f"41{NAMESPACE},")
         await trio.testing.wait_all_tasks_blocked()
-        async with here.connect_socketio():
-            assert here.realtime.clients.statistics().clients == 2
+        async with here.connect("socketio"):
+            assert here.clients.statistics().clients == 2
 
 
 # Tokens that expire
@@ -143,11 +126,11 @@ async def test_a_connection_too_many_is_closed_so_that_it_comes_back_later() -> 
 async def test_without_a_new_token_the_namespace_is_left_a_minute_later(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with world() as here, here.joined_by_socketio(expires_in=60) as peer:
+    async with world() as here, here.joined_by("socketio", expires_in=60) as peer:
         await trio.sleep(60 + 30 + 59)
-        assert peer.named("disconnect") == []
+        assert not peer.disconnected.is_set()
         await trio.sleep(2)
-        assert len(peer.named("disconnect")) == 1
+        assert peer.disconnected.is_set()
         assert not peer.closed.is_set()
 
 
@@ -156,11 +139,11 @@ async def test_after_its_grace_a_cookie_connection_is_closed_so_that_it_comes_ba
 ) -> None:
     async with (
         world(settings_with(cookie_grace=3_600)) as here,
-        here.connect_socketio(cookie=here.parts.token(expires_in=60)) as peer,
+        here.connect("socketio", cookie=here.token(expires_in=60)) as peer,
     ):
         await trio.sleep(60 + 30 + 3_590)
         assert not peer.closed.is_set()
         await trio.sleep(20)
         assert peer.closed.is_set()
         assert peer.close_code == 1012
-        assert peer.named("disconnect") == []
+        assert not peer.disconnected.is_set()

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from gbs_actor.gateway.http import create_app
 from gbs_actor.gateway.http.openapi import describe
 from gbs_actor.gateway.http.openapi.schemas import SHOWS_NOTHING
 from gbs_actor.gateway.http.responses import STATUS
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.records import Row
 from gbs_actor.lineup.text import is_blank
-from tests.gateway.composing import settings_with
-from tests.gateway.site import body, site
+from tests.gateway.serving import settings_with, world
 
 DESCRIPTION = describe("accessToken")
 COMPONENTS = DESCRIPTION["components"]
@@ -50,10 +50,10 @@ def test_it_is_openapi_3_1() -> None:
 
 
 async def test_it_describes_every_route_and_no_other() -> None:
-    async with site() as here:
+    async with world() as here:
         routes = {
             (method, template(rule.rule))
-            for rule in here.app.url_map.iter_rules()
+            for rule in create_app(here.services).url_map.iter_rules()
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
             if template(rule.rule) not in NOT_DESCRIBED
         }
@@ -61,8 +61,8 @@ async def test_it_describes_every_route_and_no_other() -> None:
 
 
 async def test_the_app_gives_it_out_with_the_cookie_of_the_settings() -> None:
-    async with site(settings_with(cookie_name="session")) as here:
-        answer = await body(await here.get("/openapi.json"))
+    async with world(settings_with(cookie_name="session")) as here:
+        answer = (await here.get("/openapi.json")).json()
         assert answer["components"]["securitySchemes"]["cookie"]["name"] == "session"
         assert answer["paths"].keys() == DESCRIPTION["paths"].keys()
 
@@ -158,22 +158,22 @@ def test_operations_have_names_of_their_own() -> None:
 
 
 async def test_the_page_and_all_it_loads_come_from_here() -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.get("/docs")
-        page = await response.get_data(as_text=True)
-        assert response.content_type == "text/html; charset=utf-8"
+        page = response.body.decode()
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
         assert "//" not in page
         loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
         assert len(loaded) == 4
         for path in loaded:
             asset = await here.get(f"/{path}")
-            assert asset.status_code == 200, path
+            assert asset.status == 200, path
             assert "immutable" in asset.headers["Cache-Control"]
-            assert await asset.get_data()
+            assert asset.body
 
 
 async def test_the_page_may_load_nothing_from_elsewhere() -> None:
-    async with site() as here:
+    async with world() as here:
         policy = (await here.get("/docs")).headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; script-src 'self';")
         assert "unsafe-eval" not in policy
@@ -182,10 +182,10 @@ async def test_the_page_may_load_nothing_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("path", ["/docs/0.0.0/start.js", "/docs/x/%2e%2e", "/docs/start.js"])
 async def test_there_are_no_other_files(path: str) -> None:
-    async with site() as here:
-        assert (await here.get(path)).status_code == 404
+    async with world() as here:
+        assert (await here.get(path)).status == 404
 
 
 async def test_the_index_page_leads_there() -> None:
-    async with site(settings_with(serve_page=False)) as here:
-        assert 'href="docs"' in await (await here.get("/")).get_data(as_text=True)
+    async with world(settings_with(serve_page=False)) as here:
+        assert 'href="docs"' in (await here.get("/")).body.decode()

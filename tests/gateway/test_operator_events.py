@@ -12,11 +12,10 @@ from trio.testing import wait_all_tasks_blocked
 from wsproto.events import Ping
 
 from gbs_actor.observability import EventFilter, OperatorEvent
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.site import LINEUPS, site
+from gbs_actor.testing import Conditions
+from tests.gateway.serving import LINEUPS, SLUG, Transport, World, settings_with, world
 from tests.gateway.test_closed_sessions import let_nobody_in
 from tests.gateway.test_plain_limits import RawPeer
-from tests.gateway.world import Transport, World, world
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["socketio", "plain"])
 EDIT = {"lineupId": 2, "gbsNumber": 3}
@@ -24,7 +23,7 @@ MARK = {"lineupId": 2, "editing": True}
 
 
 def published(here: World, kind: str) -> list[OperatorEvent]:
-    return list(here.parts.events.after(0, EventFilter((kind,))).events)
+    return list(here.events.after(0, EventFilter((kind,))).events)
 
 
 def about(event: OperatorEvent) -> tuple[str | None, int | None]:
@@ -73,21 +72,20 @@ async def test_a_rate_that_is_exceeded_is_named(
 
 
 async def test_requests_of_http_that_exceed_the_rate_are_reported() -> None:
-    async with site(settings_with(user_rate=0.001, user_burst=1)) as here:
+    async with world(settings_with(user_rate=0.001, user_burst=1)) as here:
         for _ in range(2):
             await here.get(LINEUPS, here.bearer())
-        (event,) = here.parts.events.after(0, EventFilter(("limit.",))).events
+        (event,) = here.events.after(0, EventFilter(("limit.",))).events
         assert (event.user_id, event.details) == (7, {"limit": "user_rate"})
 
 
 @TRANSPORTS
 async def test_a_user_with_too_many_connections_is_named(transport: Transport) -> None:
-    async with world(settings_with(max_connections_per_user=1)) as here, here.joined():
+    async with world(settings_with(max_connections_per_user=1)) as here, here.joined_by("plain"):
         if transport == "socketio":
-            await let_nobody_in(here.connect_socketio())
+            await let_nobody_in(here.connect("socketio"))
         else:
-            async with here.connect() as peer:
-                await peer.closed.wait()
+            await let_nobody_in(here.connect("plain"))
         (event, *_) = published(here, "limit.hit")
         assert (event.user_id, event.details) == (7, {"limit": "max_connections_per_user"})
 
@@ -109,17 +107,16 @@ async def test_memory_of_a_user_that_is_used_up_is_reported_with_who_was_closed(
 
 
 async def refuse_socketio(here: World) -> None:
-    await let_nobody_in(here.connect_socketio({"token": "x"}))
+    await let_nobody_in(here.connect("socketio", token="x"))
 
 
 async def refuse_plain(here: World) -> None:
-    async with here.connect_with(headers={"Authorization": "Bearer x"}) as peer:
-        await peer.end()
+    await let_nobody_in(here.connect("plain", token="x"))
 
 
 async def refuse_cookie(here: World) -> None:
-    headers = {"Cookie": f"accessToken={here.parts.token()}", "Origin": "https://evil.example"}
-    await let_nobody_in(here.connect_with(headers=headers))
+    headers = {"Cookie": f"accessToken={here.token()}", "Origin": "https://evil.example"}
+    await let_nobody_in(here.connect("plain", token="", headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +135,7 @@ async def test_a_refused_client_is_reported_with_the_code(
         await wait_all_tasks_blocked()
         (event,) = published(here, "session.")
         assert event.kind == "session.refused"
-        assert event.text == f"a client from an unknown address was refused: {reason}"
+        assert event.text == f"a client from 198.18.0.2 was refused: {reason}"
         assert (event.details["reason"], event.details["protocol"]) == (reason, protocol)
 
 
@@ -158,7 +155,9 @@ async def test_who_leaves_is_no_event(transport: Transport) -> None:
 async def test_who_is_closed_by_a_fault_is_reported_with_the_reason(transport: Transport) -> None:
     async with world() as here:
         async with here.joined_by(transport) as peer:
-            server = here.sockets if transport == "socketio" else here.plain
+            server = (
+                here.services.sockets if transport == "socketio" else here.server.composition.plain
+            )
             (channel,) = server.channels
             channel.overflow()
             await peer.closed.wait()
@@ -170,9 +169,9 @@ async def test_who_is_closed_by_a_fault_is_reported_with_the_reason(transport: T
 
 
 async def test_who_answers_no_ping_is_reported(autojump_clock: trio.testing.MockClock) -> None:
-    async with world(ping_interval=10, ping_timeout=5) as here:
-        silent = RawPeer(here.dial())
-        await silent.upgrade(here.parts.token())
+    async with world(settings_with(ping_interval=10, ping_timeout=5)) as here:
+        silent = RawPeer(await here.server.open_stream())
+        await silent.upgrade(here.token())
         await trio.sleep(20)
         (event,) = published(here, "session.")
         assert event.text == "the session of user 7 was closed: ping timeout"
@@ -184,8 +183,8 @@ async def test_who_answers_no_ping_is_reported(autojump_clock: trio.testing.Mock
 
 async def stuck(here: World) -> RawPeer:
     """Connect a client that does not read, by a plain WebSocket."""
-    slow = RawPeer(here.dial(trio.testing.lockstep_stream_pair))
-    await slow.upgrade(here.parts.token(user_id=99))
+    slow = RawPeer(await here.server.open_stream(conditions=Conditions(buffer=1_024)))
+    await slow.upgrade(here.token(user_id=99))
     await wait_all_tasks_blocked()
     return slow
 
@@ -200,7 +199,10 @@ async def answer_pings(peer: RawPeer) -> None:
 async def test_a_plain_client_that_does_not_keep_up_is_reported_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with world(ping_interval=10, ping_timeout=60) as here, here.joined() as fast:
+    async with (
+        world(settings_with(ping_interval=10, ping_timeout=60)) as here,
+        here.joined_by("plain") as fast,
+    ):
         slow = await stuck(here)
         for number in range(1, 30):
             edit = {"lineupId": 2, "gbsNumber": number}
@@ -222,8 +224,8 @@ async def test_a_plain_client_that_does_not_keep_up_is_reported_once(
 
 
 async def test_a_client_of_socket_io_that_does_not_keep_up_is_reported_with_its_id() -> None:
-    async with world() as here, here.joined_by_socketio():
-        (socket,) = here.sockets.namespaces[0].sockets
+    async with world() as here, here.joined_by("socketio"):
+        (socket,) = here.services.sockets.namespaces[0].sockets
         for socket.session.lagging in (True, False):
             socket.session.lag_changed()
         lagging, caught_up = published(here, "subscriber.")

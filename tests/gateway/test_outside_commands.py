@@ -10,8 +10,7 @@ import trio.testing
 
 from gbs_actor.auth import Role
 from gbs_actor.rooms import RoomState
-from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
-from tests.gateway.world import Transport, World, world
+from tests.gateway.serving import OTHER_SLUG, SLUG, Transport, World, sequence, settings_with, world
 
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 OTHER_ID = "7f0c2f52-4f58-4f0e-9c4e-6f7e0a3b9d10"
@@ -34,7 +33,7 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 
 def started(here: World) -> int:
-    return here.parts.rooms.statistics().started
+    return here.rooms.statistics().started
 
 
 # What it does
@@ -51,7 +50,7 @@ async def test_an_edit_before_the_join_takes_effect_and_joins_nothing(
         ack = await peer.call("update-gbs-number", EDIT)
         assert (ack["status"], ack["data"]["gbsNumber"], ack["revision"]) == ("OK", 3, None)
         assert (await member.event("lineup-updated"))["gbsNumber"] == 3
-        assert peer.order() == ["reply"]
+        assert sequence(peer) == ["reply"]
         assert (await peer.call("user-editing", {"lineupId": 2}))["code"] == "NOT_IN_ROOM"
         assert (await peer.call("join-retreat", SLUG))["revision"] == 1
 
@@ -80,7 +79,7 @@ async def test_a_deleted_memo_is_found_in_the_store_too(transport: Transport) ->
         row = (await peer.call("create-lineup-memo", {"lineupId": 2, "memo": "허리"}))["data"]
         gone = {"memoId": row["lineupMemoId"], "commandId": ID}
         assert (await peer.call("delete-lineup-memo", gone))["status"] == "OK"
-        assert await here.parts.store.slug_of_memo(row["lineupMemoId"]) == SLUG
+        assert await here.store.slug_of_memo(row["lineupMemoId"]) == SLUG
         await peer.call("leave-retreat", SLUG)
         assert (await peer.call("delete-lineup-memo", gone))["status"] == "OK"
 
@@ -91,7 +90,7 @@ async def test_a_repeat_gets_the_answer_that_was_lost(transport: Transport) -> N
             first = await peer.call("update-gbs-number", {**EDIT, "commandId": ID})
         async with here.outside_by(transport) as peer:
             again = await peer.call("update-gbs-number", {**EDIT, "commandId": ID})
-            assert again == {**first, "revision": None}
+            assert again.content == {**first.content, "revision": None}
 
 
 async def test_what_is_named_needs_no_look_up(transport: Transport) -> None:
@@ -137,13 +136,13 @@ async def test_an_unknown_id_and_a_retreat_one_may_not_read_get_the_same(
         rooms = started(here)
         for peer in (shut_out, revoked):
             for edit in (NOWHERE, EDIT, {**EDIT, "retreatSlug": SLUG}):
-                assert await peer.call("update-gbs-number", edit) == NOT_IN_ROOM
+                assert (await peer.call("update-gbs-number", edit)).content == NOT_IN_ROOM
             memo = await peer.call("delete-lineup-memo", {"memoId": 77})
             assert memo["code"] == "NOT_IN_ROOM"
         assert started(here) == rooms
         unknown = {**EDIT, "retreatSlug": "none"}
-        assert await shut_out.call("update-gbs-number", unknown) == NOT_IN_ROOM
-        assert await revoked.call("update-gbs-number", unknown) == NOT_IN_ROOM
+        assert (await shut_out.call("update-gbs-number", unknown)).content == NOT_IN_ROOM
+        assert (await revoked.call("update-gbs-number", unknown)).content == NOT_IN_ROOM
 
 
 async def test_who_only_reads_there_is_forbidden_before_a_room_is_started() -> None:
@@ -169,13 +168,13 @@ async def test_a_grant_there_lets_somebody_edit(transport: Transport) -> None:
 
 async def test_an_expired_token_edits_nothing(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport, expires_in=60) as peer:
-        here.parts.clock.advance(91)
+        here.server.wall.advance(91)
         assert (await peer.call("update-gbs-number", EDIT))["code"] == "TOKEN_EXPIRED"
 
 
 async def test_an_edit_while_the_store_is_out_of_reach_is_worth_a_retry() -> None:
     async with world() as here, here.outside_by("socketio") as peer:
-        here.parts.store.broken = True
+        here.store.begin_outage()
         ack = await peer.call("update-gbs-number", EDIT)
         assert (ack["code"], ack["retryable"]) == ("STORE_UNAVAILABLE", True)
 
@@ -185,7 +184,7 @@ async def test_edits_before_the_join_count_against_the_rate(transport: Transport
         world(settings_with(event_rate=0.01, event_burst=3)) as here,
         here.outside_by(transport) as peer,
     ):
-        codes = [(await peer.call("update-gbs-number", EDIT)).get("code") for _ in range(4)]
+        codes = [(await peer.call("update-gbs-number", EDIT)).code for _ in range(4)]
         assert codes[-1] == "RATE_LIMITED"
 
 
@@ -198,24 +197,24 @@ async def test_a_join_behind_edits_is_answered_behind_them(transport: Transport)
         here.joined_by(transport, user_id=8) as member,
         here.outside_by(transport) as peer,
     ):
-        here.parts.store.commits_may_go_on = trio.Event()
+        here.store.commits_may_go_on = trio.Event()
         edit = await peer.begin("update-gbs-number", EDIT)
-        await here.parts.store.commit_waits.wait()
+        await here.store.commit_waits.wait()
         join = await peer.begin("join-retreat", SLUG)
         await member.begin("update-gbs-number", {"lineupId": 3, "gbsNumber": 3})
         await trio.testing.wait_all_tasks_blocked()
-        assert peer.order() == []
-        here.parts.store.commits_may_go_on.set()
+        assert sequence(peer) == []
+        here.store.commits_may_go_on.set()
         assert (await peer.reply(edit))["data"]["totalCount"] == 1
         joined = await peer.reply(join)
         # Not answered before the edit, whose row is older than the list.
         assert next(row for row in joined["data"] if row["id"] == 2)["totalCount"] == 2
-        assert [name for name in peer.order() if name != "room-presence"] == ["reply"] * 2
+        assert [name for name in sequence(peer) if name != "room-presence"][:2] == ["reply"] * 2
 
 
 async def test_edits_in_a_row_share_commits(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport) as peer:
-        store = here.parts.store
+        store = here.store
         store.commits_may_go_on = trio.Event()
         edits = [
             await peer.begin("update-gbs-number", {**EDIT, "gbsNumber": number})
@@ -236,12 +235,12 @@ async def test_edits_of_two_retreats_are_answered_in_their_order(transport: Tran
         here.joined_by(transport, OTHER_SLUG, user_id=8),
         here.outside_by(transport, OTHER_SLUG) as peer,
     ):
-        here.parts.store.loads_may_go_on = trio.Event()
+        here.store.loads_may_go_on = trio.Event()
         first = await peer.begin("update-gbs-number", EDIT)
         second = await peer.begin("update-gbs-number", OTHER_EDIT)
         await trio.testing.wait_all_tasks_blocked()
-        assert peer.order() == []
-        here.parts.store.loads_may_go_on.set()
+        assert sequence(peer) == []
+        here.store.loads_may_go_on.set()
         assert (await peer.reply(first))["data"]["id"] == 2
         assert (await peer.reply(second))["data"]["id"] == 8
 
@@ -251,13 +250,13 @@ async def test_an_edit_is_carried_out_although_its_connection_has_ended(
 ) -> None:
     async with world() as here:
         async with here.outside_by(transport) as peer:
-            here.parts.store.commits_may_go_on = trio.Event()
+            here.store.commits_may_go_on = trio.Event()
             await peer.begin("update-gbs-number", EDIT)
-            await here.parts.store.commit_waits.wait()
+            await here.store.commit_waits.wait()
             await peer.begin("update-gbs-number", {"lineupId": 3, "gbsNumber": 3})
             await trio.testing.wait_all_tasks_blocked()
         await trio.testing.wait_all_tasks_blocked()
-        here.parts.store.commits_may_go_on.set()
+        here.store.commits_may_go_on.set()
         async with here.outside_by(transport) as later:
             rows = (await later.call("join-retreat", SLUG))["data"]
             assert [row["gbsNumber"] for row in rows if row["id"] in (2, 3)] == [3, 3]
@@ -269,13 +268,13 @@ async def test_an_edit_behind_a_leave_waits_for_it(transport: Transport) -> None
         here.joined_by(transport, user_id=9) as slow,
         here.joined_by(transport) as peer,
     ):
-        here.parts.store.commits_may_go_on = trio.Event()
+        here.store.commits_may_go_on = trio.Event()
         await slow.begin("update-gbs-number", EDIT)
-        await here.parts.store.commit_waits.wait()
+        await here.store.commit_waits.wait()
         leave = await peer.begin("leave-retreat", SLUG)
         edit = await peer.begin("update-gbs-number", {"lineupId": 3, "gbsNumber": 3})
         await trio.testing.wait_all_tasks_blocked()
-        here.parts.store.commits_may_go_on.set()
+        here.store.commits_may_go_on.set()
         assert (await peer.reply(leave))["status"] == "OK"
         ack = await peer.reply(edit)
         assert (ack["status"], ack["revision"]) == ("OK", None)
@@ -340,7 +339,7 @@ async def test_in_another_room_a_repeat_gets_its_answer_and_nothing_else(
             first = await peer.call("update-gbs-number", {**OTHER_EDIT, "commandId": ID})
         async with here.joined_by(transport) as peer:
             again = await peer.call("update-gbs-number", {**OTHER_EDIT, "commandId": ID})
-            assert again == {**first, "revision": None}
+            assert again.content == {**first.content, "revision": None}
             fresh = await peer.call("update-gbs-number", {**OTHER_EDIT, "commandId": OTHER_ID})
             assert fresh["code"] == "NOT_FOUND"
             changed = {**OTHER_EDIT, "gbsNumber": 9, "commandId": ID}
@@ -375,16 +374,16 @@ async def test_an_edit_in_the_room_is_answered_behind_one_elsewhere(
 ) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         peer.forget()
-        here.parts.store.loads_may_go_on = trio.Event()
+        here.store.loads_may_go_on = trio.Event()
         there = await peer.begin("update-gbs-number", {**OTHER_EDIT, "retreatSlug": OTHER_SLUG})
         edit = await peer.begin("update-gbs-number", EDIT)
         join = await peer.begin("join-retreat", SLUG)
         await trio.testing.wait_all_tasks_blocked()
-        assert "reply" not in peer.order()
-        here.parts.store.loads_may_go_on.set()
+        assert "reply" not in sequence(peer)
+        here.store.loads_may_go_on.set()
         replies = [await peer.reply(each) for each in (there, edit, join)]
         assert [ack["revision"] for ack in replies] == [None, 1, 1]
-        states = [room.state for room in here.parts.rooms.statistics().rooms]
+        states = [room.state for room in here.rooms.statistics().rooms]
         assert states == [RoomState.RUNNING] * 2
 
 
@@ -393,12 +392,12 @@ async def test_a_join_of_the_own_room_is_answered_behind_an_edit_elsewhere(
 ) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         peer.forget()
-        here.parts.store.loads_may_go_on = trio.Event()
+        here.store.loads_may_go_on = trio.Event()
         there = await peer.begin("update-gbs-number", {**OTHER_EDIT, "retreatSlug": OTHER_SLUG})
         join = await peer.begin("join-retreat", SLUG)
         await trio.testing.wait_all_tasks_blocked()
-        assert "reply" not in peer.order()
-        here.parts.store.loads_may_go_on.set()
+        assert "reply" not in sequence(peer)
+        here.store.loads_may_go_on.set()
         assert (await peer.reply(there))["status"] == "OK"
         assert (await peer.reply(join))["status"] == "OK"
 
@@ -408,13 +407,13 @@ async def test_a_join_of_the_own_room_is_answered_behind_an_edit_elsewhere(
 
 async def test_the_role_elsewhere_is_looked_up_behind_the_wait(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport) as peer:
-        store = here.parts.store
-        here.parts.authorizer.clear_cache()
+        store = here.store
+        here.services.authorizer.clear_cache()
         store.commits_may_go_on = trio.Event()
         first = await peer.begin("update-gbs-number", EDIT)
         second = await peer.begin("update-gbs-number", OTHER_EDIT)
         await trio.testing.wait_all_tasks_blocked()
-        store.grant(7, "ACCOUNT_STAFF", OTHER_SLUG)
+        store.grant(OTHER_SLUG, 7, "ACCOUNT_STAFF")
         store.commits_may_go_on.set()
         assert (await peer.reply(first))["status"] == "OK"
         assert (await peer.reply(second))["code"] == "FORBIDDEN"
@@ -423,13 +422,13 @@ async def test_the_role_elsewhere_is_looked_up_behind_the_wait(transport: Transp
 async def test_the_role_in_the_room_is_checked_behind_the_wait(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport) as peer:
         peer.forget()
-        store = here.parts.store
+        store = here.store
         store.commits_may_go_on = trio.Event()
         there = await peer.begin("update-gbs-number", {**OTHER_EDIT, "retreatSlug": OTHER_SLUG})
         edit = await peer.begin("update-gbs-number", EDIT)
         await trio.testing.wait_all_tasks_blocked()
-        (client,) = here.realtime.clients.connected
-        here.realtime.clients.set_role(client, "ACCOUNT_STAFF")
+        (client,) = here.clients.connected
+        here.clients.set_role(client, "ACCOUNT_STAFF")
         store.commits_may_go_on.set()
         assert (await peer.reply(there))["status"] == "OK"
         assert (await peer.reply(edit))["code"] == "FORBIDDEN"
@@ -437,12 +436,12 @@ async def test_the_role_in_the_room_is_checked_behind_the_wait(transport: Transp
 
 async def test_the_token_is_checked_behind_the_wait(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport, expires_in=60) as peer:
-        store = here.parts.store
+        store = here.store
         store.commits_may_go_on = trio.Event()
         first = await peer.begin("update-gbs-number", EDIT)
         second = await peer.begin("update-gbs-number", OTHER_EDIT)
         await trio.testing.wait_all_tasks_blocked()
-        here.parts.clock.advance(91)
+        here.server.wall.advance(91)
         store.commits_may_go_on.set()
         assert (await peer.reply(first))["status"] == "OK"
         assert (await peer.reply(second))["code"] == "TOKEN_EXPIRED"

@@ -9,8 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.gateway.composing import SLUG, settings_with
-from tests.gateway.world import world
+from tests.gateway.serving import SLUG, settings_with, world
 
 EDIT = {"lineupId": 2, "gbsNumber": 3}
 
@@ -19,7 +18,7 @@ EDIT = {"lineupId": 2, "gbsNumber": 3}
 
 
 async def test_connecting_joins_and_brings_the_rows_first() -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         first = peer.received[0]
         assert first["event"] == "initial-data"
         assert len(first["data"]) == 6
@@ -29,12 +28,12 @@ async def test_connecting_joins_and_brings_the_rows_first() -> None:
 
 async def test_what_is_asked_before_the_rows_are_loaded_is_answered_behind_them() -> None:
     async with world() as here:
-        here.parts.store.loads_may_go_on = trio.Event()
-        async with here.connect() as peer:
+        here.store.loads_may_go_on = trio.Event()
+        async with here.plainly() as peer:
             edit = await peer.begin("update-gbs-number", EDIT)
             await trio.testing.wait_all_tasks_blocked()
             assert peer.received == []
-            here.parts.store.loads_may_go_on.set()
+            here.store.loads_may_go_on.set()
             assert (await peer.reply(edit))["status"] == "OK"
             assert [name for name in peer.order() if name != "room-presence"] == [
                 "initial-data",
@@ -49,8 +48,8 @@ async def test_what_is_asked_before_the_rows_are_loaded_is_answered_behind_them(
 async def test_clients_of_both_protocols_see_the_same_updates() -> None:
     async with (
         world() as here,
-        here.joined() as peer,
-        here.joined_by_socketio(user_id=8) as page,
+        here.joined_plainly() as peer,
+        here.joined_by("socketio", user_id=8) as page,
     ):
         await peer.call("update-gbs-number", EDIT)
         await page.call("create-lineup-memo", {"lineupId": 2, "memo": "허리", "color": "#FECACA"})
@@ -66,8 +65,8 @@ def _is_second(frame: dict[str, Any]) -> bool:
 async def test_editing_marks_cross_between_the_protocols_and_spare_their_author() -> None:
     async with (
         world() as here,
-        here.joined(name="이수진") as peer,
-        here.joined_by_socketio(user_id=8) as page,
+        here.joined_plainly(name="이수진") as peer,
+        here.joined_by("socketio", user_id=8) as page,
     ):
         answer = await peer.call("user-editing", {"lineupId": 2, "field": "lineupMemo"})
         assert (answer["status"], answer["data"]) == ("OK", None)
@@ -87,7 +86,7 @@ async def test_editing_marks_cross_between_the_protocols_and_spare_their_author(
      "9" * 400],
 )  # fmt: skip
 async def test_any_json_value_is_an_id_and_comes_back_as_it_was(identifier: str) -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         await peer.send(f'{{"event":"leave-retreat","data":"{SLUG}","id":{identifier}}}')
         answer = await peer.wait_for(lambda got: "status" in got)
         expected = json.loads(identifier)
@@ -96,7 +95,7 @@ async def test_any_json_value_is_an_id_and_comes_back_as_it_was(identifier: str)
 
 
 async def test_requests_with_the_same_id_are_each_answered() -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         for _ in range(2):
             await peer.send(f'{{"id":7,"event":"leave-retreat","data":"{SLUG}"}}')
         await peer.call("leave-retreat", SLUG)
@@ -115,7 +114,7 @@ async def test_requests_with_the_same_id_are_each_answered() -> None:
 async def test_a_frame_that_is_no_event_is_answered_with_an_error_and_harms_nothing(
     text: str,
 ) -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         await peer.send(text)
         error = await peer.event("error")
         assert error["code"] == "VALIDATION_FAILED"
@@ -128,7 +127,7 @@ async def test_a_frame_that_is_no_event_is_answered_with_an_error_and_harms_noth
     "rest", ["", ',"event":5', ',"data":{}', ',"event":"authenticate","data":"\\ud800"']
 )
 async def test_who_gives_an_id_gets_the_error_under_it(rest: str) -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         await peer.send(f'{{"id":"mine"{rest}}}')
         answer = await peer.reply("mine")
         assert (answer["status"], answer["code"]) == ("ERROR", "VALIDATION_FAILED")
@@ -136,13 +135,13 @@ async def test_who_gives_an_id_gets_the_error_under_it(rest: str) -> None:
 
 
 async def test_a_name_that_socketio_reserves_is_an_unknown_event() -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         assert (await peer.call("connect", {}))["code"] == "VALIDATION_FAILED"
 
 
 @pytest.mark.parametrize("event", ["join-retreat", "update-gbs-number", "authenticate"])
 async def test_an_event_that_takes_data_is_refused_without_them(event: str) -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         await peer.send(json.dumps({"id": 1, "event": event}))
         answer = await peer.reply(1)
         assert answer["code"] == "VALIDATION_FAILED"
@@ -150,20 +149,20 @@ async def test_an_event_that_takes_data_is_refused_without_them(event: str) -> N
 
 
 async def test_members_that_mean_nothing_are_ignored() -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         await peer.send(json.dumps({"v": 1, "id": 1, "event": "leave-retreat", "data": SLUG}))
         assert (await peer.reply(1))["status"] == "OK"
 
 
 async def test_a_binary_frame_closes_the_connection() -> None:
-    async with world() as here, here.joined() as peer:
+    async with world() as here, here.joined_plainly() as peer:
         await peer.send(b'{"id":1,"event":"leave-retreat","data":"2024-winter"}')
         assert (await peer.end())[0] == 1003
 
 
 async def test_a_frame_that_is_too_large_closes_the_connection() -> None:
-    async with world(max_payload=1_000) as here, here.joined() as peer:
-        await peer.send("x" * 1_001)
+    async with world(settings_with(max_payload=2_000)) as here, here.joined_plainly() as peer:
+        await peer.send("x" * 2_001)
         assert (await peer.end())[0] == 1009
 
 
@@ -175,8 +174,8 @@ async def test_an_exception_at_the_join_closes_with_internal_error(
         async def broken(*_: object, **__: object) -> None:
             raise RuntimeError("secret detail")
 
-        monkeypatch.setattr(here.parts.rooms, "join", broken)
-        async with here.connect() as peer:
+        monkeypatch.setattr(here.rooms, "join", broken)
+        async with here.plainly() as peer:
             assert await peer.end() == (1011, "INTERNAL")
 
 
@@ -186,7 +185,7 @@ async def test_an_exception_at_the_join_closes_with_internal_error(
 async def test_without_a_new_token_the_connection_is_closed_a_minute_later(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with world() as here, here.joined(expires_in=60) as peer:
+    async with world() as here, here.joined_plainly(expires_in=60) as peer:
         await trio.sleep(60 + 30 + 59)
         assert not peer.closed.is_set()
         await trio.sleep(2)
@@ -197,8 +196,8 @@ async def test_a_token_among_the_subprotocols_expires_as_one_in_the_header_does(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with world() as here:
-        offered = ["gbs.v1", f"bearer.{here.parts.token(expires_in=60)}"]
-        async with here.connect_with(subprotocols=offered) as peer:
+        offered = ["gbs.v1", f"bearer.{here.token(expires_in=60)}"]
+        async with here.plainly_with(subprotocols=offered) as peer:
             await trio.sleep(60 + 31)
             assert len(peer.named("error")) == 1
             await trio.sleep(60)
@@ -209,8 +208,8 @@ async def test_after_its_grace_a_connection_by_cookie_is_closed(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with world(settings_with(cookie_grace=3_600)) as here:
-        cookie = {"Cookie": f"accessToken={here.parts.token(expires_in=60)}"}
-        async with here.connect_with(headers=cookie) as peer:
+        cookie = {"Cookie": f"accessToken={here.token(expires_in=60)}"}
+        async with here.plainly_with(headers=cookie) as peer:
             await trio.sleep(60 + 30 + 3_590)
             assert not peer.closed.is_set()
             await trio.sleep(20)
@@ -222,18 +221,18 @@ async def test_after_its_grace_a_connection_by_cookie_is_closed(
 
 @pytest.mark.parametrize("code", [1001, 1012])
 async def test_a_shutdown_closes_with_its_code_behind_what_waits(code: int) -> None:
-    async with world() as here, here.joined() as peer:
-        await here.plain.shutdown(code)
+    async with world() as here, here.joined_plainly() as peer:
+        await here.server.composition.plain.shutdown(code)
         assert (await peer.end())[0] == code
-        assert here.plain.statistics().connections == 0
+        assert here.services.plain().connections == 0
 
 
 async def test_a_join_under_way_at_a_shutdown_is_given_up() -> None:
     async with world() as here:
-        here.parts.store.loads_may_go_on = trio.Event()
-        async with here.connect() as peer:
+        here.store.loads_may_go_on = trio.Event()
+        async with here.plainly() as peer:
             await trio.testing.wait_all_tasks_blocked()
-            await here.plain.shutdown()
+            await here.server.composition.plain.shutdown()
             assert (await peer.end())[0] == 1001
-            assert here.realtime.clients.statistics().clients == 0
-        here.parts.store.loads_may_go_on.set()
+            assert here.clients.statistics().clients == 0
+        here.store.loads_may_go_on.set()

@@ -9,8 +9,8 @@ import trio
 import trio.testing
 
 from gbs_actor.auth import Role
-from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
-from tests.gateway.world import Talker, Transport, world
+from gbs_actor.testing import Peer
+from tests.gateway.serving import OTHER_SLUG, SLUG, Transport, sequence, settings_with, world
 
 LEADER, PERSON, OTHER = 1, 2, 3
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -41,19 +41,19 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     return value
 
 
-async def ok(peer: Talker, name: str, argument: object) -> Any:
+async def ok(peer: Peer, name: str, argument: object) -> Any:
     ack = await peer.call(name, argument)
     assert ack["status"] == "OK", ack
     return ack["data"]
 
 
-async def code_of(peer: Talker, name: str, argument: object) -> str:
+async def code_of(peer: Peer, name: str, argument: object) -> str:
     code = (await peer.call(name, argument))["code"]
     assert isinstance(code, str)
     return code
 
 
-async def rows(peer: Talker) -> dict[int, dict[str, Any]]:
+async def rows(peer: Peer) -> dict[int, dict[str, Any]]:
     return {row["id"]: row for row in await ok(peer, "join-retreat", SLUG)}
 
 
@@ -82,8 +82,8 @@ async def test_the_rows_of_a_bulk_edit_come_before_its_ack_and_to_everybody(
     async with world() as here, here.joined_by(transport) as peer, here.joined_by("plain") as other:
         peer.forget()
         await ok(peer, "bulk-assign-gbs", BULK)
-        assert peer.order()[:3] == ["lineup-updated", "lineup-updated", "reply"]
-        await other.payload("lineup-updated", lambda row: row["id"] == OTHER)
+        assert sequence(peer)[:3] == ["lineup-updated", "lineup-updated", "reply"]
+        await other.event("lineup-updated", where=lambda row: row["id"] == OTHER)
         seen = other.named("lineup-updated")
         assert [(row["id"], row["totalCount"]) for row in seen] == [(PERSON, 2), (OTHER, 2)]
 

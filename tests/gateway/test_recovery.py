@@ -12,8 +12,8 @@ from trio.testing import MockClock
 
 from gbs_actor.rooms import RoomState
 from gbs_actor.store.protocol import SessionLocation, StoreUnavailable
-from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with, two_retreats
 from tests.gateway.returning import Client, World, world
+from tests.gateway.serving import OTHER_SLUG, SLUG, settings_with
 from tests.socketio.lines import Carrier
 
 both = pytest.mark.parametrize("carrier", ["websocket", "polling"])
@@ -134,7 +134,7 @@ async def test_who_comes_back_is_in_the_room_and_has_what_it_missed(
         await client.connect()
         assert client.recovered
         assert (client.sid, client.pid) == (sid, pid)
-        connected = {each.sid for each in here.realtime.clients.connected}
+        connected = {each.sid for each in here.clients.connected}
         assert connected == {client.sid, editor.sid}  # by which operators find them
         await client.settle()
         assert client.rows == await here.listed()
@@ -205,7 +205,7 @@ async def test_who_comes_back_by_the_other_carrier_is_recovered(
 
 
 async def test_who_was_given_up_for_its_silence_is_recovered(autojump_clock: MockClock) -> None:
-    async with world(ping_interval=10, ping_timeout=10) as here:
+    async with world(settings_with(ping_interval=10, ping_timeout=10)) as here:
         client = await here.joined()
         await client.abandon()
         await trio.sleep(40)
@@ -219,7 +219,7 @@ async def test_with_another_token_of_the_same_user_it_is_recovered(
 ) -> None:
     async with world() as here:
         client = await here.joined()
-        await client.come_back(token=here.parts.token(name="다른 이름"))
+        await client.come_back(token=here.token(name="다른 이름"))
         assert client.recovered
 
 
@@ -242,16 +242,14 @@ async def test_a_cookie_is_as_good_as_any_token(autojump_clock: MockClock) -> No
 async def test_it_holds_over_a_restart_of_the_server(
     autojump_clock: MockClock, carrier: Carrier
 ) -> None:
-    store = await two_retreats()
-    async with world(store) as here:
+    async with world() as here:
         client, editor = await pair(here, carrier)
         await editor.assign(2, 1)
         await client.event("lineup-updated")
         await client.settle()
-    async with world(store) as here:
+        await here.server.restart()
         editor = await here.joined(user_id=8)
         await editor.assign(3, 1)
-        client.world = here
         await client.connect()
         assert client.recovered
         await client.settle()
@@ -305,7 +303,7 @@ async def test_an_editing_mark_of_the_old_connection_ends(autojump_clock: MockCl
 async def test_a_user_with_as_many_connections_as_they_may_have_takes_over_their_own(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(config=settings_with(max_connections_per_user=1)) as here:
+    async with world(settings_with(max_connections_per_user=1)) as here:
         client = await here.joined()
         await client.connect()
         assert client.recovered
@@ -349,8 +347,8 @@ async def test_attempts_are_counted_by_their_result_and_with_the_rows_that_were_
         await client.come_back()  # in no room
         assert here.recoveries["recovered"] == here.recoveries["invalid"] == 1
         assert here.recoveries["not_found"] == 1
-        assert here.recoveries.total() == 3
-        rows = here.parts.rooms.times.recovered_rows.totals()
+        assert sum(here.recoveries.values()) == 3
+        rows = here.rooms.times.recovered_rows.totals()
         assert (sum(rows.counts), rows.total) == (1, missed)
 
 
@@ -422,7 +420,7 @@ async def test_not_after_a_disconnect_on_the_same_connection(autojump_clock: Moc
         sid, pid = client.sid, client.pid
         await client.say("41/gbs-lineup,")
         await client.say(
-            f'40/gbs-lineup,{{"token":"{here.parts.token()}","recovery":true,'
+            f'40/gbs-lineup,{{"token":"{here.token()}","recovery":true,'
             f'"pid":"{pid}","offset":"{client.offset}"}}'
         )
         await client.until(lambda: client.pid != pid)
@@ -435,11 +433,11 @@ async def test_not_after_a_disconnect_behind_a_join_that_is_under_way(
     async with world() as here:
         client = await here.joined()
         former = client.sid, client.pid
-        here.parts.store.loads_may_go_on = trio.Event()
+        here.store.loads_may_go_on = trio.Event()
         await client.emit("join-retreat", OTHER_SLUG)
         await client.say("41/gbs-lineup,")
         await client.settle()
-        here.parts.store.loads_may_go_on.set()
+        here.store.loads_may_go_on.set()
         await client.come_back()
         await assert_new(client, former)
 
@@ -453,7 +451,7 @@ async def test_not_after_a_disconnect_by_the_server(
         former = client.sid, client.pid
         await trio.sleep(160)
         assert client.left
-        client.auth["token"] = here.parts.token()
+        client.auth["token"] = here.token()
         await client.come_back()
         await assert_new(client, former)
 
@@ -485,7 +483,7 @@ async def test_nobody_comes_back_as_another_user(autojump_clock: MockClock) -> N
     async with world() as here:
         client = await here.joined()
         former = client.sid, client.pid
-        client.auth["token"] = here.parts.token(user_id=9)
+        client.auth["token"] = here.token(user_id=9)
         await client.come_back()
         await assert_new(client, former)
 
@@ -508,8 +506,8 @@ async def test_the_token_is_checked_as_at_any_connect(
         client = await here.joined(carrier)
         await client.come_back(token="x")
         assert client.refusal == {"message": "Invalid token", "data": {"code": "INVALID_TOKEN"}}
-        expired = here.parts.token(expires_in=1)
-        here.parts.clock.advance(60)
+        expired = here.token(expires_in=1)
+        here.server.wall.advance(60)
         await client.come_back(token=expired)
         assert client.refusal == {"message": "Token expired", "data": {"code": "TOKEN_EXPIRED"}}
         await client.come_back()
@@ -521,8 +519,8 @@ async def test_a_pid_that_is_too_old_is_not_recovered(autojump_clock: MockClock)
         client = await here.joined()
         former = client.sid, client.pid
         await client.cut()
-        here.parts.clock.advance(43_201)
-        client.auth["token"] = here.parts.token()
+        here.server.wall.advance(43_201)
+        client.auth["token"] = here.token()
         await client.connect()
         await assert_new(client, former)
 
@@ -533,7 +531,7 @@ async def test_who_may_not_enter_the_retreat_by_now_is_not_recovered(
     async with world() as here:
         client = await here.joined()
         former = client.sid
-        await client.come_back(token=here.parts.token(retreats=(OTHER_SLUG,)))
+        await client.come_back(token=here.token(retreats=(OTHER_SLUG,)))
         assert client.refusal is None
         assert not client.recovered
         assert client.sid != former
@@ -547,8 +545,8 @@ async def test_whose_role_may_not_read_there_by_now_is_not_recovered(
         client = await here.joined(user_id=53)
         former = client.sid
 
-        here.parts.store.grant(53, "NOBODY")
-        here.parts.authorizer.clear_cache()
+        here.store.grant(SLUG, 53, "NOBODY")
+        here.services.authorizer.clear_cache()
         await client.come_back()
         assert client.refusal is None
         assert not client.recovered
@@ -562,24 +560,23 @@ async def test_who_was_disconnected_as_its_grant_was_revoked_has_nothing_left_to
     async with world() as here:
         client = await here.joined(carrier)
         former = client.sid, client.pid
-        here.parts.store.grant(7, "NOBODY")
+        here.store.grant(SLUG, 7, "NOBODY")
         await client.until(lambda: client.left)
         assert client.events[-1].name == "error"
-        here.parts.store.grant(7, None)
-        await trio.sleep(here.parts.settings.auth.grant_ttl)
+        here.store.grant(SLUG, 7, None)
+        await trio.sleep(here.services.settings.auth.grant_ttl)
         await client.come_back()
         await assert_new(client, former)
 
 
 async def test_a_retreat_that_is_gone_is_not_recovered(autojump_clock: MockClock) -> None:
-    store = await two_retreats()
-    async with world(store) as here:
+    async with world() as here:
         client = await here.joined()
         await client.settle()
-    former = client.sid
-    await store.delete_retreat(SLUG)
-    async with world(store) as here:
-        client.world = here
+        former = client.sid
+        await here.server.stop()
+        await here.store.delete_retreat(SLUG)
+        await here.server.start()
         await client.connect()
         assert client.refusal is None
         assert not client.recovered
@@ -587,14 +584,13 @@ async def test_a_retreat_that_is_gone_is_not_recovered(autojump_clock: MockClock
 
 
 async def test_another_epoch_is_not_recovered(autojump_clock: MockClock) -> None:
-    store = await two_retreats()
-    async with world(store) as here:
+    async with world() as here:
         client = await here.joined()
         await client.settle()
-    former = client.sid, client.pid
-    await store.new_epoch(SLUG)
-    async with world(store) as here:
-        client.world = here
+        former = client.sid, client.pid
+        await here.server.stop()
+        await here.store.new_epoch(SLUG)
+        await here.server.start()
         await client.connect()
         await assert_new(client, former)
 
@@ -604,7 +600,7 @@ async def test_in_a_room_that_has_failed_nobody_is_recovered(autojump_clock: Moc
         client = await here.joined()
         former = client.sid
         await client.cut()
-        here.parts.rooms._handles[SLUG].state = RoomState.FAILED
+        here.rooms._handles[SLUG].state = RoomState.FAILED
         await client.connect()
         assert client.refusal is None
         assert not client.recovered
@@ -622,7 +618,7 @@ async def test_while_the_store_cannot_be_asked_nobody_is_recovered_and_all_are_l
         async def unreachable(sid: str) -> SessionLocation | None:
             raise StoreUnavailable("told to be")
 
-        here.parts.store.find_session_location = unreachable  # type: ignore[method-assign]
+        here.store.find_session_location = unreachable  # type: ignore[method-assign]
         await client.come_back()
         await assert_new(client, former)
 
@@ -630,35 +626,31 @@ async def test_while_the_store_cannot_be_asked_nobody_is_recovered_and_all_are_l
 async def test_a_room_that_does_not_load_in_time_is_not_recovered(
     autojump_clock: MockClock,
 ) -> None:
-    store = await two_retreats()
-    async with world(store) as here:
+    async with world() as here:
         client = await here.joined()
         await client.settle()
-    former = client.sid, client.pid
-    store.loads_may_go_on = trio.Event()
-    async with world(store, restore_timeout=10) as here:
-        client.world = here
+        former = client.sid, client.pid
+        await here.server.restart()
+        here.store.loads_may_go_on = trio.Event()
         before = trio.current_time()
         await client.connect()
         assert trio.current_time() - before == 10
         assert not client.recovered
-        store.loads_may_go_on.set()
+        here.store.loads_may_go_on.set()
         await assert_new(client, former)
         assert here.present() == 1
 
 
 async def test_a_client_lost_while_it_is_let_in_comes_back_later(autojump_clock: MockClock) -> None:
-    store = await two_retreats()
-    async with world(store) as here:
+    async with world() as here:
         client = await here.joined()
         await client.settle()
-    store.loads_may_go_on = trio.Event()
-    async with world(store) as here:
-        client.world = here
+        await here.server.restart()
+        here.store.loads_may_go_on = trio.Event()
         with trio.move_on_after(1):
             await client.connect()
         await client.cut()
-        store.loads_may_go_on.set()
+        here.store.loads_may_go_on.set()
         await client.settle()
         assert here.present() == 0
         await client.connect()
@@ -771,9 +763,9 @@ async def test_what_is_left_is_forgotten_before_it_is_answered(autojump_clock: M
     async with world() as here:
         client = await here.joined()
         await client.settle()
-        assert await here.parts.store.find_session_location(client.sid) is not None
+        assert await here.store.find_session_location(client.sid) is not None
         await client.call("leave-retreat", SLUG)
-        assert await here.parts.store.find_session_location(client.sid) is None
+        assert await here.store.find_session_location(client.sid) is None
 
 
 async def test_the_former_room_is_forgotten_before_the_next_one_is_joined(
@@ -782,14 +774,14 @@ async def test_the_former_room_is_forgotten_before_the_next_one_is_joined(
     async with world() as here:
         client = await here.joined()
         await client.settle()
-        here.parts.store.loads_may_go_on = trio.Event()
+        here.store.loads_may_go_on = trio.Event()
         await client.emit("join-retreat", OTHER_SLUG)
         await client.settle()
-        assert await here.parts.store.find_session_location(client.sid) is None
-        here.parts.store.loads_may_go_on.set()
+        assert await here.store.find_session_location(client.sid) is None
+        here.store.loads_may_go_on.set()
         await client.event("initial-data")
         await client.settle()
-        place = await here.parts.store.find_session_location(client.sid)
+        place = await here.store.find_session_location(client.sid)
         assert place is not None
         assert place.slug == OTHER_SLUG
 

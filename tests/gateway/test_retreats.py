@@ -11,35 +11,34 @@ import pytest
 from gbs_actor.auth import Role
 from gbs_actor.lineup.schedules import ScheduleKind
 from gbs_actor.store.seed.seed import SeedSchedule
-from tests.gateway.composing import DAY, NOW, OTHER_SLUG, SLUG, seed, settings_with
-from tests.gateway.site import Site, body, site
+from tests.gateway.serving import DAY, NOW, OTHER_SLUG, SLUG, World, seed, settings_with, world
 
 RETREATS = "/api/v1/retreats"
 RETREAT = f"/api/v1/retreat/{SLUG}"
 
 
-async def entered(here: Site, **token: Any) -> dict[str, bool]:
+async def entered(here: World, **token: Any) -> dict[str, bool]:
     """Return whether a user may edit each retreat that is listed for them."""
     response = await here.get(RETREATS, here.bearer(**token))
-    assert response.status_code == 200
+    assert response.status == 200
     assert response.headers["Cache-Control"] == "no-store"
-    return {each["slug"]: each["canEdit"] for each in (await body(response))["retreats"]}
+    return {each["slug"]: each["canEdit"] for each in response.json()["retreats"]}
 
 
 async def test_all_retreats_are_listed_with_the_newest_first() -> None:
-    async with site() as here:
-        await here.parts.store.import_retreat(
+    async with world() as here:
+        await here.store.import_retreat(
             dataclasses.replace(seed("2025-winter"), title="2025 겨울 수련회")
         )
-        listed = (await body(await here.get(RETREATS, here.bearer())))["retreats"]
+        listed = (await here.get(RETREATS, here.bearer())).json()["retreats"]
         assert listed[0] == {"slug": "2025-winter", "title": "2025 겨울 수련회", "canEdit": True}
         assert [each["slug"] for each in listed[1:]] == [OTHER_SLUG, SLUG]
 
 
 async def test_the_list_says_who_asks_and_until_when() -> None:
-    async with site() as here:
+    async with world() as here:
         bearer = here.bearer(user_id=9, name="이바다", email="sea@page.example", expires_in=60)
-        assert (await body(await here.get(RETREATS, bearer)))["user"] == {
+        assert (await here.get(RETREATS, bearer)).json()["user"] == {
             "userId": 9,
             "name": "이바다",
             "role": "LINEUP_STAFF",
@@ -47,29 +46,29 @@ async def test_the_list_says_who_asks_and_until_when() -> None:
         }
         assert NOW == 1_700_000_000
         bearer = here.bearer(name="sea@page.example", expires_in=None)
-        user = (await body(await here.get(RETREATS, bearer)))["user"]
+        user = (await here.get(RETREATS, bearer)).json()["user"]
         assert (user["name"], user["expiresAt"]) == ("사용자 7", None)
 
 
 async def test_only_retreats_that_the_user_may_read_are_listed() -> None:
-    async with site() as here:
+    async with world() as here:
         assert await entered(here, retreats=(SLUG,)) == {SLUG: True}
         assert await entered(here, retreats=()) == {}
         assert await entered(here, user_id=51) == {OTHER_SLUG: True}  # no role in the first
 
 
 async def test_a_grant_decides_who_may_edit() -> None:
-    async with site() as here:
+    async with world() as here:
         assert await entered(here, user_id=50) == {SLUG: False, OTHER_SLUG: True}
         reader: dict[str, Any] = {"role": Role.DORMITORY_STAFF, "user_id": 52}
         assert await entered(here, **reader) == {SLUG: False, OTHER_SLUG: True}
 
 
 async def test_a_retreat_has_what_its_page_shows() -> None:
-    async with site(settings_with(largest_group=6)) as here:
+    async with world(settings_with(largest_group=6)) as here:
         response = await here.get(RETREAT, here.bearer())
         assert response.headers["Cache-Control"] == "no-store"
-        assert await body(response) == {
+        assert response.json() == {
             "slug": SLUG,
             "title": SLUG,
             "canEdit": True,
@@ -101,11 +100,11 @@ async def test_schedules_come_in_time_order_with_the_labels_of_the_sheets() -> N
         SeedSchedule("둘째 저녁 식사", DAY + timedelta(hours=1)),
         SeedSchedule("간식", DAY, ScheduleKind.LUNCH),
     )
-    async with site() as here:
-        await here.parts.store.import_retreat(
+    async with world() as here:
+        await here.store.import_retreat(
             dataclasses.replace(seed("2025-winter"), schedules=schedules)
         )
-        shown = await body(await here.get("/api/v1/retreat/2025-winter", here.bearer()))
+        shown = (await here.get("/api/v1/retreat/2025-winter", here.bearer())).json()
         found = [(each["name"], each["label"], each["day"]) for each in shown["schedules"]]
         assert found == [
             ("간식", "금점", "2024-01-19"),
@@ -116,13 +115,13 @@ async def test_schedules_come_in_time_order_with_the_labels_of_the_sheets() -> N
 
 
 async def test_the_role_in_the_retreat_decides_what_one_may_do_there() -> None:
-    async with site() as here:
+    async with world() as here:
         for token, expected in (
             ({"role": Role.ADMIN_MINISTER}, (True, True)),
             ({"user_id": 50}, (False, False)),
             ({"role": Role.LEADER_STAFF}, (False, False)),
         ):
-            shown = await body(await here.get(RETREAT, here.bearer(**token)))
+            shown = (await here.get(RETREAT, here.bearer(**token))).json()
             assert (shown["canEdit"], shown["isOperator"]) == expected
             # The token's: what the user is elsewhere.
             assert shown["user"]["role"] == token.get("role", Role.LINEUP_STAFF)
@@ -143,39 +142,39 @@ async def test_the_role_in_the_retreat_decides_what_one_may_do_there() -> None:
 async def test_who_may_not_enter_a_retreat_gets_an_error(
     path: str, token: dict[str, Any], status: int, code: str
 ) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.get(path, here.bearer(**token))
-        assert (response.status_code, (await body(response))["code"]) == (status, code)
+        assert (response.status, response.json()["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("path", [RETREATS, RETREAT])
 async def test_without_a_token_nothing_is_shown(path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.get(path)
-        assert response.status_code == 401
-        assert (await body(response))["code"] == "AUTH_REQUIRED"
+        assert response.status == 401
+        assert response.json()["code"] == "AUTH_REQUIRED"
 
 
 @pytest.mark.parametrize("path", [RETREATS, RETREAT])
 async def test_the_cookie_and_pages_of_allowed_origins_do(path: str) -> None:
-    async with site() as here:
-        headers = {"Origin": "https://page.example", "Cookie": f"accessToken={here.parts.token()}"}
+    async with world() as here:
+        headers = {"Origin": "https://page.example", "Cookie": f"accessToken={here.token()}"}
         response = await here.get(path, headers)
-        assert response.status_code == 200
+        assert response.status == 200
         assert response.headers["Access-Control-Allow-Origin"] == "https://page.example"
 
 
 @pytest.mark.parametrize("path", [RETREATS, RETREAT])
 async def test_they_count_as_requests_of_the_user(path: str) -> None:
-    async with site(settings_with(user_rate=0.001, user_burst=1)) as here:
-        assert (await here.get(path, here.bearer())).status_code == 200
+    async with world(settings_with(user_rate=0.001, user_burst=1)) as here:
+        assert (await here.get(path, here.bearer())).status == 200
         response = await here.get(path, here.bearer())
-        assert response.status_code == 429
+        assert response.status == 429
         assert int(response.headers["Retry-After"]) > 0
 
 
 async def test_without_the_database_a_retreat_is_unavailable() -> None:
-    async with site(settings_with(grant_ttl=0)) as here:
-        here.parts.store.broken = True
+    async with world(settings_with(grant_ttl=0)) as here:
+        here.store.begin_outage()
         response = await here.get(RETREAT, here.bearer())
-        assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+        assert (response.status, response.headers["Retry-After"]) == (503, "2")

@@ -6,16 +6,14 @@ import io
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
 import trio
 import trio.testing
-from quart import Response
-from quart.datastructures import FileStorage
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.imports.pending import PendingImports
@@ -25,8 +23,8 @@ from gbs_actor.lineup.commands import Assignment, Author, BulkAssign, Command, U
 from gbs_actor.observability import EventFilter
 from gbs_actor.rooms.delivery import Accepted
 from gbs_actor.store.protocol import StoreUnavailable
-from tests.gateway.composing import OTHER_SLUG, SLUG, settings_with
-from tests.gateway.site import LINE_UP, Site, body, exchange, site
+from gbs_actor.testing import HttpReply, SimStream
+from tests.gateway.serving import LINE_UP, OTHER_SLUG, SLUG, World, settings_with, world
 
 LEADER, PERSON, OTHER = 1, 2, 3
 READER = {"role": Role.SHUTTLE_BUS_ACCOUNT_STAFF}
@@ -36,16 +34,16 @@ COLUMNS = {"No.": 4, "리더": 5, "조번호": 7, "학년": 9, "현리더": 14}
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-async def exported(here: Site, route: str = "/export.xlsx", **options: Any) -> bytes:
+async def exported(here: World, route: str = "/export.xlsx", **options: Any) -> bytes:
     response = await here.send("GET", route, **options)
-    assert response.status_code == 200
-    data = await response.get_data()
+    assert response.status == 200
+    data = response.body
     assert isinstance(data, bytes)
     return data
 
 
-async def first_sheet(response: Response) -> Any:
-    data = await response.get_data(as_text=False)
+async def first_sheet(response: HttpReply) -> Any:
+    data = response.body
     return openpyxl.load_workbook(io.BytesIO(data)).worksheets[0]
 
 
@@ -71,18 +69,18 @@ def without(data: bytes, person: int) -> bytes:
     return output.getvalue()
 
 
-async def uploaded(here: Site, data: bytes, **options: Any) -> dict[str, Any]:
+async def uploaded(here: World, data: bytes, **options: Any) -> dict[str, Any]:
     response = await here.send("POST", "/imports", raw=data, headers=OCTETS, **options)
-    answer = await body(response)
-    assert response.status_code == 200, answer
+    answer: dict[str, Any] = response.json()
+    assert response.status == 200, answer
     return answer
 
 
 async def applied(
-    here: Site, import_id: str, *, token: dict[str, Any] | None = None, **options: object
+    here: World, import_id: str, *, token: dict[str, Any] | None = None, **options: object
 ) -> tuple[int, dict[str, Any]]:
     response = await here.send("POST", f"/imports/{import_id}/apply", options, token=token)
-    return response.status_code, await body(response)
+    return response.status, response.json()
 
 
 def cells(preview: dict[str, Any]) -> list[tuple[int, str, object, object]]:
@@ -92,7 +90,7 @@ def cells(preview: dict[str, Any]) -> list[tuple[int, str, object, object]]:
     ]
 
 
-async def do(here: Site, action: Any, user: int = 8) -> Accepted:
+async def do(here: World, action: Any, user: int = 8) -> Accepted:
     outcomes: list[Accepted | Rejection] = []
     replied = trio.Event()
 
@@ -102,14 +100,14 @@ async def do(here: Site, action: Any, user: int = 8) -> Accepted:
 
     author = Author(user, "박간사", user)
     command = Command(action, author, uuid4())
-    here.parts.rooms.submit_to(SLUG, command, reply)
+    here.rooms.submit_to(SLUG, command, reply)
     await replied.wait()
     outcome = outcomes[0]
     assert isinstance(outcome, Accepted), outcome
     return outcome
 
 
-async def assign(here: Site, person: int, number: int | None, user: int = 8) -> Accepted:
+async def assign(here: World, person: int, number: int | None, user: int = 8) -> Accepted:
     return await do(here, BulkAssign((Assignment(person, gbs_number=number),)), user)
 
 
@@ -118,21 +116,19 @@ async def assign(here: Site, person: int, number: int | None, user: int = 8) -> 
 
 @pytest.mark.parametrize("route", ["/registration-roster-excel", "/export.xlsx"])
 async def test_whoever_may_read_gets_the_line_up_as_a_sheet(route: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.send("GET", route, token=READER)
-        assert response.status_code == 200
-        assert response.content_type.endswith("spreadsheetml.sheet")
+        assert response.status == 200
+        assert response.headers["Content-Type"].endswith("spreadsheetml.sheet")
         assert response.headers["Cache-Control"] == "private, no-store"
-        sheet = openpyxl.load_workbook(
-            io.BytesIO(await response.get_data(as_text=False))
-        ).worksheets[0]
+        sheet = openpyxl.load_workbook(io.BytesIO(response.body)).worksheets[0]
         titles = [cell.value for cell in sheet[1]]
         assert {"이름", "조번호", "월저"} & set(titles) >= {"이름", "조번호"}
         assert [sheet.cell(row, 1).value for row in range(2, 8)] == list("123456")
 
 
 async def test_the_template_names_nobody() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = openpyxl.load_workbook(io.BytesIO(await exported(here, "/template.xlsx")))
         assert "010-0000-0001" not in await here.row(1)
         assert sheet.worksheets[0].max_row > 1
@@ -140,16 +136,16 @@ async def test_the_template_names_nobody() -> None:
 
 @pytest.mark.parametrize("path", ["/export.xlsx", "/template.xlsx"])
 async def test_there_is_no_sheet_of_a_retreat_that_is_not_there(path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.send("GET", f"/api/v1/retreat/nowhere/line-up{path}")
-        assert (response.status_code, (await body(response))["code"]) == (404, "RETREAT_NOT_FOUND")
+        assert (response.status, response.json()["code"]) == (404, "RETREAT_NOT_FOUND")
 
 
 # The round trip
 
 
 async def test_an_export_that_comes_back_changes_nothing() -> None:
-    async with site() as here:
+    async with world() as here:
         preview = await uploaded(here, await exported(here))
         assert (preview["changes"], preview["blocks"], preview["warnings"]) == ([], [], [])
         status, answer = await applied(here, preview["importId"])
@@ -158,7 +154,7 @@ async def test_an_export_that_comes_back_changes_nothing() -> None:
 
 
 async def test_what_is_not_imported_is_noticed_and_needs_no_acknowledgement() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "학년", 9), (PERSON, "조번호", 7))
         preview = await uploaded(here, sheet)
         assert [each["code"] for each in preview["notices"]] == ["NOT_IMPORTED"]
@@ -166,7 +162,7 @@ async def test_what_is_not_imported_is_noticed_and_needs_no_acknowledgement() ->
 
 
 async def test_exactly_the_edited_cells_are_shown_and_then_applied_as_one_change() -> None:
-    async with site() as here:
+    async with world() as here:
         changes = ((PERSON, "조번호", 7), (OTHER, "현리더", "새리더"), (OTHER, "조번호", 7))
         sheet = edited(await exported(here), *changes)
         preview = await uploaded(here, sheet)
@@ -187,19 +183,23 @@ async def test_exactly_the_edited_cells_are_shown_and_then_applied_as_one_change
 
 
 async def test_a_file_may_come_in_a_form_and_a_pasted_range_too() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 7))
-        file = FileStorage(io.BytesIO(sheet), filename="명단.xlsx")
-        response = await here.client.post(
-            f"{LINE_UP}/imports", headers=here.bearer(), files={"file": file}
+        form = (
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.xlsx"\r\n\r\n'
+            + sheet
+            + b"\r\n--x--\r\n"
         )
-        assert cells(await body(response)) == [(PERSON, "gbsNumber", None, 7)]
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        response = await here.send("POST", "/imports", headers=kind, raw=form)
+        assert cells(response.json()) == [(PERSON, "gbsNumber", None, 7)]
         rows = openpyxl.load_workbook(io.BytesIO(sheet)).worksheets[0].values
         text = "\n".join("\t".join("" if c is None else str(c) for c in row) for row in rows)
-        response = await here.client.post(
-            f"{LINE_UP}/imports", headers=here.bearer(), form={"text": text}
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        response = await here.send(
+            "POST", "/imports", headers=kind, raw=urlencode({"text": text}).encode()
         )
-        assert response.status_code == 200
+        assert response.status == 200
         pasted = await uploaded(here, text.encode())
         assert cells(pasted) == [(PERSON, "gbsNumber", None, 7)]
 
@@ -208,7 +208,7 @@ async def test_a_file_may_come_in_a_form_and_a_pasted_range_too() -> None:
 
 
 async def test_an_edit_of_somebody_else_survives_a_cell_that_nobody_touched() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 7))
         await assign(here, OTHER, 3)
         preview = await uploaded(here, sheet)
@@ -221,7 +221,7 @@ async def test_an_edit_of_somebody_else_survives_a_cell_that_nobody_touched() ->
 async def test_a_newer_edit_of_the_same_cell_is_a_conflict_that_can_be_left_out(
     before: str,
 ) -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 7), (OTHER, "조번호", 7))
         if before == "upload":
             await assign(here, OTHER, 3)
@@ -246,7 +246,7 @@ async def test_a_newer_edit_of_the_same_cell_is_a_conflict_that_can_be_left_out(
 
 
 async def test_a_conflict_is_shown_with_each_cell_of_the_person() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (OTHER, "조번호", 7), (OTHER, "현리더", "새리더"))
         await assign(here, OTHER, 3)
         preview = await uploaded(here, sheet)
@@ -260,7 +260,7 @@ async def test_a_conflict_is_shown_with_each_cell_of_the_person() -> None:
 
 
 async def test_who_imports_the_same_export_again_is_not_in_conflict_with_themselves() -> None:
-    async with site() as here:
+    async with world() as here:
         export = await exported(here)
         first = await uploaded(here, edited(export, (PERSON, "조번호", 7), (OTHER, "조번호", 7)))
         assert (await applied(here, first["importId"]))[0] == 200
@@ -280,7 +280,7 @@ async def test_who_imports_the_same_export_again_is_not_in_conflict_with_themsel
 
 
 async def test_another_export_of_the_same_user_is_as_old_as_it_is() -> None:
-    async with site() as here:
+    async with world() as here:
         export, other = await exported(here), await exported(here)
         first = await uploaded(here, edited(export, (PERSON, "조번호", 7)))
         await applied(here, first["importId"])
@@ -289,7 +289,7 @@ async def test_another_export_of_the_same_user_is_as_old_as_it_is() -> None:
 
 
 async def test_an_import_that_was_undone_can_be_imported_again() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 7))
         first = await uploaded(here, sheet)
         await applied(here, first["importId"])
@@ -301,13 +301,13 @@ async def test_an_import_that_was_undone_can_be_imported_again() -> None:
 
 
 async def test_where_the_history_is_pruned_cells_are_compared_with_the_list_as_it_is() -> None:
-    async with site() as here:
+    async with world() as here:
         await assign(here, OTHER, 3)
         sheet = edited(await exported(here), (PERSON, "조번호", 7))
         await assign(here, OTHER, 4)
         preview = await uploaded(here, sheet)
         assert cells(preview) == [(PERSON, "gbsNumber", None, 7)]
-        await here.parts.store.prune_log(datetime.now(UTC) + timedelta(days=1))
+        await here.store.prune_log(datetime.now(UTC) + timedelta(days=1))
         preview = await uploaded(here, sheet)
         assert cells(preview) == [
             (OTHER, "gbsNumber", 4, 3),
@@ -317,17 +317,17 @@ async def test_where_the_history_is_pruned_cells_are_compared_with_the_list_as_i
 
 
 async def test_a_sheet_of_another_epoch_is_compared_with_the_list_as_it_is() -> None:
-    async with site() as here:
+    async with world() as here:
         await assign(here, OTHER, 3)
         sheet = await exported(here)
-        await here.parts.store.new_epoch(SLUG)
-        await here.parts.rooms.actions.restart(SLUG)
+        await here.store.new_epoch(SLUG)
+        await here.rooms.actions.restart(SLUG)
         await assign(here, OTHER, 4)
         assert cells(await uploaded(here, sheet)) == [(OTHER, "gbsNumber", 4, 3)]
 
 
 async def test_a_leader_leads_the_group_that_the_sheet_puts_them_into() -> None:
-    async with site() as here:
+    async with world() as here:
         preview = await uploaded(here, edited(await exported(here), (LEADER, "조번호", 9)))
         assert cells(preview) == [(LEADER, "gbsNumber", 1, 9)]
         assert (await applied(here, preview["importId"]))[0] == 200
@@ -336,7 +336,7 @@ async def test_a_leader_leads_the_group_that_the_sheet_puts_them_into() -> None:
 
 
 async def test_who_has_become_a_leader_since_stays_where_they_lead() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 9))
         await do(here, BulkAssign((Assignment(PERSON, gbs_number=3, is_leader=True),)))
         preview = await uploaded(here, sheet)
@@ -349,7 +349,7 @@ async def test_who_has_become_a_leader_since_stays_where_they_lead() -> None:
 
 
 async def test_an_import_is_applied_once_however_often_it_is_asked_for() -> None:
-    async with site() as here:
+    async with world() as here:
         preview = await uploaded(here, edited(await exported(here), (PERSON, "조번호", 7)))
         status, first = await applied(here, preview["importId"])
         assert status == 200
@@ -361,7 +361,7 @@ async def test_an_import_is_applied_once_however_often_it_is_asked_for() -> None
 
 
 async def test_of_two_who_apply_at_once_the_second_repeats_the_first() -> None:
-    async with site() as here:
+    async with world() as here:
         preview = await uploaded(here, edited(await exported(here), (PERSON, "조번호", 7)))
         answers: list[tuple[int, dict[str, Any]]] = []
 
@@ -376,10 +376,10 @@ async def test_of_two_who_apply_at_once_the_second_repeats_the_first() -> None:
 
 
 async def test_what_was_applied_is_known_when_the_import_is_not_any_more() -> None:
-    async with site() as here:
+    async with world() as here:
         preview = await uploaded(here, edited(await exported(here), (PERSON, "조번호", 7)))
         await applied(here, preview["importId"])
-        here.services.importer.pending = PendingImports(here.parts.settings.imports)
+        here.services.importer.pending = PendingImports(here.services.settings.imports)
         status, again = await applied(here, preview["importId"])
         assert (status, again["revision"], again["updatedCount"]) == (200, 1, 1)
         status, _ = await applied(here, preview["importId"], token=SOMEBODY_ELSE)
@@ -387,7 +387,7 @@ async def test_what_was_applied_is_known_when_the_import_is_not_any_more() -> No
 
 
 async def test_somebody_who_is_missing_has_to_be_acknowledged() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = without(edited(await exported(here), (PERSON, "조번호", 7)), OTHER)
         preview = await uploaded(here, sheet)
         (warning,) = preview["warnings"]
@@ -400,7 +400,7 @@ async def test_somebody_who_is_missing_has_to_be_acknowledged() -> None:
 
 
 async def test_a_warning_that_comes_up_later_has_to_be_acknowledged_anew() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = without(edited(await exported(here), (PERSON, "조번호", 7)), OTHER)
         preview = await uploaded(here, sheet)
         pending = here.services.importer.pending.find(UUID(preview["importId"]), SLUG, 7)
@@ -414,7 +414,7 @@ async def test_a_warning_that_comes_up_later_has_to_be_acknowledged_anew() -> No
 
 
 async def test_a_sheet_with_a_block_is_not_applied_and_the_block_is_listed() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", "7조 아님"))
         preview = await uploaded(here, sheet)
         assert [each["code"] for each in preview["blocks"]] == ["INVALID_VALUE"]
@@ -422,26 +422,24 @@ async def test_a_sheet_with_a_block_is_not_applied_and_the_block_is_listed() -> 
         assert (status, answer["code"]) == (409, "IMPORT_BLOCKED")
         assert answer["blocks"] == preview["blocks"]
         response = await here.send("GET", f"/imports/{preview['importId']}/blocks.xlsx")
-        listed = openpyxl.load_workbook(
-            io.BytesIO(await response.get_data(as_text=False))
-        ).worksheets[0]
+        listed = openpyxl.load_workbook(io.BytesIO(response.body)).worksheets[0]
         assert preview["blocks"][0]["message"] in {cell.value for cell in listed[2]}
         response = await here.send("GET", f"/imports/{preview['importId']}/warnings.xlsx")
-        assert response.status_code == 200
+        assert response.status == 200
 
 
 async def test_while_the_store_cannot_be_reached_nothing_is_previewed() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 7))
         await assign(here, PERSON, 3)
 
         async def broken(*_: object) -> Any:
             raise StoreUnavailable("told to be")
 
-        here.parts.store.history = broken  # type: ignore[method-assign,assignment]
+        here.store.history = broken  # type: ignore[method-assign,assignment]
         response = await here.send("POST", "/imports", raw=sheet, headers=OCTETS)
-        answer = await body(response)
-        assert (response.status_code, answer["code"]) == (503, "STORE_UNAVAILABLE")
+        answer = response.json()
+        assert (response.status, answer["code"]) == (503, "STORE_UNAVAILABLE")
 
 
 # Who may, how much, how long
@@ -456,36 +454,36 @@ async def test_while_the_store_cannot_be_reached_nothing_is_previewed() -> None:
     ],
 )
 async def test_who_may_only_read_imports_nothing(method: str, path: str) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.send(method, path, token=READER)
-        assert (response.status_code, (await body(response))["code"]) == (403, "FORBIDDEN")
+        assert (response.status, response.json()["code"]) == (403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize("path", ["/imports", f"/imports/{UUID(int=1)}/apply"])
 async def test_a_page_of_a_foreign_origin_imports_nothing(path: str) -> None:
-    async with site() as here:
-        cookie = {"Cookie": f"accessToken={here.parts.token()}"}
+    async with world() as here:
+        cookie = {"Cookie": f"accessToken={here.token()}"}
         foreign = {**cookie, "Origin": "https://evil.example"}
         response = await here.send("POST", path, {}, headers=foreign)
-        assert response.status_code == 403
+        assert response.status == 403
         form = {**cookie, "Content-Type": "text/plain"}
         response = await here.send("POST", path, {}, headers=form)
-        assert response.status_code == (200 if path == "/imports" else 415)
+        assert response.status == (200 if path == "/imports" else 415)
 
 
 async def test_an_import_belongs_to_its_user_and_its_retreat() -> None:
-    async with site() as here:
+    async with world() as here:
         preview = await uploaded(here, edited(await exported(here), (PERSON, "조번호", 7)))
         status, answer = await applied(here, preview["importId"], token=SOMEBODY_ELSE)
         assert (status, answer["code"]) == (404, "NOT_FOUND")
         other = f"/api/v1/retreat/{OTHER_SLUG}/line-up/imports/{preview['importId']}"
-        assert (await here.send("POST", f"{other}/apply")).status_code == 404
-        assert (await here.send("GET", f"{other}/warnings.xlsx")).status_code == 404
+        assert (await here.send("POST", f"{other}/apply")).status == 404
+        assert (await here.send("GET", f"{other}/warnings.xlsx")).status == 404
         assert (await here.rows())["revision"] == 0
 
 
 async def test_an_import_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with site(settings_with(import_timeout=60.0)) as here:
+    async with world(settings_with(import_timeout=60.0)) as here:
         preview = await uploaded(here, edited(await exported(here), (PERSON, "조번호", 7)))
         now = trio.current_time()
         monkeypatch.setattr(trio, "current_time", lambda: now + 61)
@@ -495,7 +493,7 @@ async def test_an_import_expires(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_oldest_import_makes_room_that_of_the_same_user_first() -> None:
-    async with site(settings_with(imports=3, imports_per_user=2)) as here:
+    async with world(settings_with(imports=3, imports_per_user=2)) as here:
         sheet = edited(await exported(here), (PERSON, "조번호", 7))
         theirs = (await uploaded(here, sheet, token=SOMEBODY_ELSE))["importId"]
         mine = [(await uploaded(here, sheet))["importId"] for _ in range(3)]
@@ -508,11 +506,11 @@ async def test_the_oldest_import_makes_room_that_of_the_same_user_first() -> Non
 
 
 async def test_a_sheet_counts_as_many_requests() -> None:
-    async with site(settings_with(user_rate=0.001, user_burst=150)) as here:
+    async with world(settings_with(user_rate=0.001, user_burst=150)) as here:
         sheet = await exported(here)
         await uploaded(here, sheet)
         response = await here.send("GET", "/user-lineups")
-        assert (response.status_code, (await body(response))["code"]) == (429, "RATE_LIMITED")
+        assert (response.status, response.json()["code"]) == (429, "RATE_LIMITED")
         await exported(here, token=SOMEBODY_ELSE)
 
 
@@ -524,72 +522,80 @@ async def test_a_preview_is_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) ->
         return problem_bodies(problems)
 
     monkeypatch.setattr("gbs_actor.gateway.http.sheets.problem_bodies", bodies)
-    async with site() as here:
+    async with world() as here:
         await uploaded(here, await exported(here))
     assert len(threads) == 1
     assert threads != [threading.get_ident()]
 
 
+async def begin_to_upload(here: World) -> SimStream:
+    stream = await here.server.open_stream()
+    head = [
+        f"POST {LINE_UP}/imports HTTP/1.1",
+        "Host: lineup.test",
+        f"Authorization: Bearer {here.token()}",
+        "Content-Type: application/octet-stream",
+        "Content-Length: 100",
+    ]
+    await stream.send_all("\r\n".join([*head, "", "PK"]).encode())
+    return stream
+
+
 async def test_only_a_few_sheets_of_a_user_are_worked_on_at_once() -> None:
-    async with site(settings_with(imports_at_once_per_user=2)) as here:
+    async with world(settings_with(imports_at_once_per_user=2)) as here:
         preview = await uploaded(here, await exported(here))
-        headers = {**here.bearer(), **OCTETS}
-        uploading = partial(exchange, here.app, "POST", f"{LINE_UP}/imports", headers)
-        async with uploading() as one, uploading() as two:
-            await one.body(b"PK", more=True)
-            await two.body(b"PK", more=True)
-            await trio.testing.wait_all_tasks_blocked()
-            for method, path in (
-                ("GET", "/export.xlsx"),
-                ("GET", "/template.xlsx"),
-                ("GET", f"/imports/{preview['importId']}/warnings.xlsx"),
-                ("POST", "/imports"),
-            ):
-                response = await here.send(method, path)
-                answer = await body(response)
-                assert (response.status_code, answer["code"]) == (429, "RATE_LIMITED")
-                assert response.headers["Retry-After"] == "1"
-            (event,) = here.parts.events.after(0, EventFilter(("limit.",))).events
-            assert event.details == {"limit": "imports_at_once_per_user"}
-            await exported(here, token=SOMEBODY_ELSE)
-            await two.disconnect()
-            await trio.testing.wait_all_tasks_blocked()
-            await exported(here)
-            await one.disconnect()
+        _, two = await begin_to_upload(here), await begin_to_upload(here)
+        await here.server.settle()
+        for method, path in (
+            ("GET", "/export.xlsx"),
+            ("GET", "/template.xlsx"),
+            ("GET", f"/imports/{preview['importId']}/warnings.xlsx"),
+            ("POST", "/imports"),
+        ):
+            response = await here.send(method, path)
+            answer = response.json()
+            assert (response.status, answer["code"]) == (429, "RATE_LIMITED")
+            assert response.headers["Retry-After"] == "1"
+        (event,) = here.events.after(0, EventFilter(("limit.",))).events
+        assert event.details == {"limit": "imports_at_once_per_user"}
+        await exported(here, token=SOMEBODY_ELSE)
+        two.cut()
+        await here.server.settle()
+        await exported(here)
 
 
 async def test_a_file_that_is_too_large_is_refused() -> None:
-    async with site(settings_with(import_size=100_000)) as here:
+    async with world(settings_with(import_size=100_000)) as here:
         response = await here.send("POST", "/imports", raw=bytes(200_000), headers=OCTETS)
-        assert (response.status_code, (await body(response))["code"]) == (413, "CONTENT_TOO_LARGE")
+        assert (response.status, response.json()["code"]) == (413, "CONTENT_TOO_LARGE")
         response = await here.send("POST", "/imports", raw=bytes(100_001), headers=OCTETS)
-        answer = await body(response)
-        assert (response.status_code, answer["code"]) == (400, "VALIDATION_FAILED")
+        answer = response.json()
+        assert (response.status, answer["code"]) == (400, "VALIDATION_FAILED")
         assert answer["message"].startswith("파일이 너무 큽니다")
         # Elsewhere the limit is as it was.
         response = await here.send("PUT", f"/user-lineups/{PERSON}", raw=bytes(90_000))
-        assert response.status_code == 413
+        assert response.status == 413
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\x01", b"PK\x03\x04 broken"])
 async def test_what_cannot_be_read_is_refused_in_one_sentence(raw: bytes) -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.send("POST", "/imports", raw=raw, headers=OCTETS)
-        answer = await body(response)
-        assert (response.status_code, answer["code"]) == (400, "VALIDATION_FAILED")
+        answer = response.json()
+        assert (response.status, answer["code"]) == (400, "VALIDATION_FAILED")
         assert answer["message"].endswith(("다.", "요."))
 
 
 async def test_the_column_of_numbers_counts_only_if_asked_for() -> None:
-    async with site() as here:
+    async with world() as here:
         sheet = edited(await exported(here), (PERSON, "No.", 77))
         assert (await uploaded(here, sheet))["changes"] == []
         path = "/imports?applyLineupNumber=true"
-        preview = await body(await here.send("POST", path, raw=sheet, headers=OCTETS))
+        preview = (await here.send("POST", path, raw=sheet, headers=OCTETS)).json()
         assert (PERSON, "lineupNumber", None, 77) in cells(preview)
         status, answer = await applied(here, preview["importId"])
         assert (status, answer["updatedCount"]) == (200, 6)
-        again = await body(await here.send("POST", path, raw=await exported(here), headers=OCTETS))
+        again = (await here.send("POST", path, raw=await exported(here), headers=OCTETS)).json()
         assert again["changes"] == []
         response = await here.send("POST", "/imports?applyLineupNumber=maybe", raw=sheet)
-        assert response.status_code == 400
+        assert response.status == 400

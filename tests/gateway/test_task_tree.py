@@ -11,7 +11,7 @@ import trio.testing
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.task_tree import MAX_ALIKE, TaskNode, count_tasks, task_tree
-from tests.gateway.site import site
+from tests.gateway.serving import world
 
 
 async def wait_here(secret: str) -> None:
@@ -136,8 +136,8 @@ async def test_other_tasks_run_while_many_are_looked_at() -> None:
 
 
 async def test_operators_are_shown_the_task_of_their_request() -> None:
-    async with site() as here:
+    async with world() as here:
         response = await here.get("/admin/task-tree", here.bearer(role=Role.ADMIN_MINISTER))
-        tree = msgspec.json.decode(await response.get_data())
+        tree = msgspec.json.decode(response.body)
     assert tree["tasks"] >= 3
     assert "handle_request" in str(tree["root"])

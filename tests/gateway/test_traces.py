@@ -7,6 +7,7 @@ import logging
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
@@ -15,12 +16,8 @@ from gbs_actor.auth import Role
 from gbs_actor.gateway.plain.channel import PlainChannel
 from gbs_actor.gateway.traces import MAX_TRACES, Target, _fields
 from gbs_actor.observability import EventFilter
-from gbs_actor.server.composition import Composition
 from gbs_actor.store.audit import AuditQuery
-from tests.gateway.admin_site import site_over
-from tests.gateway.composing import SECRET, SLUG, settings_with, two_retreats
-from tests.gateway.site import Site, body
-from tests.gateway.world import Transport, World, world
+from tests.gateway.serving import SLUG, Transport, World, settings_with, world
 
 BOTH = pytest.mark.parametrize("transport", ["socketio", "plain"])
 MEMO = "늦게 도착합니다 kim@example.org"
@@ -28,10 +25,8 @@ MEMO = "늦게 도착합니다 kim@example.org"
 
 def traced(here: World, kind: str = "") -> list[dict[str, Any]]:
     """Return what was published, and forget it."""
-    page = here.parts.events.after(
-        here.realtime.seen, EventFilter((kind or "trace.",)), limit=1_000
-    )
-    here.realtime.seen = here.parts.events.last
+    page = here.events.after(here.seen, EventFilter((kind or "trace.",)), limit=1_000)
+    here.seen = here.events.last
     return [
         {
             "kind": each.kind,
@@ -62,8 +57,8 @@ async def test_an_event_its_update_and_its_reply_are_reported_with_ids_revision_
 ) -> None:
     async with world() as here, here.joined_by(transport, user_id=5) as peer:
         await settled()
-        (client,) = here.realtime.clients.connected
-        here.realtime.clients.traces.start(5, 1)
+        (client,) = here.clients.connected
+        here.clients.traces.start(5, 1)
         command_id = str(uuid4())
         edit = {"lineupId": 2, "gbsNumber": 3, "commandId": command_id, "baseRevision": 0}
         await peer.call("update-gbs-number", edit)
@@ -75,7 +70,7 @@ async def test_an_event_its_update_and_its_reply_are_reported_with_ids_revision_
         received = events[0]
         assert (received["kind"], received["name"]) == ("trace.in", "update-gbs-number")
         assert received["fields"] == edit
-        assert received["size"] == len(json.dumps(edit))
+        assert received["size"] == len(msgspec.json.encode(edit))
         update = next(each for each in events if each["name"] == "lineup-updated")
         assert (update["kind"], update["sentRevision"]) == ("trace.out", 0)
         assert update["fields"]["id"] == 2
@@ -91,7 +86,7 @@ async def test_an_event_its_update_and_its_reply_are_reported_with_ids_revision_
 async def test_the_code_of_an_error_is_reported(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport, user_id=5) as peer:
         await settled()
-        here.realtime.clients.traces.start(5, 1)
+        here.clients.traces.start(5, 1)
         await peer.call("update-gbs-number", {"lineupId": 99, "gbsNumber": 3})
         await peer.emit("update-gbs-number", {"lineupId": 99, "gbsNumber": 3})
         await peer.event("error")
@@ -103,7 +98,7 @@ async def test_the_code_of_an_error_is_reported(transport: Transport) -> None:
 async def test_a_list_is_reported_by_its_length(transport: Transport) -> None:
     async with world() as here, here.outside_by(transport, user_id=5) as peer:
         await settled()
-        here.realtime.clients.traces.start(5, 1)
+        here.clients.traces.start(5, 1)
         await peer.call("join-retreat", SLUG)
         received, *sent = traced(here)
         assert received["fields"] == {"retreatSlug": SLUG}
@@ -120,7 +115,7 @@ async def test_what_was_typed_is_shown_only_if_that_is_asked_for(
     async with world() as here, here.joined_by(transport, user_id=5, name="이하늘") as peer:
         await settled()
         caplog.clear()
-        here.realtime.clients.traces.start(5, 1, with_memos=with_memos)
+        here.clients.traces.start(5, 1, with_memos=with_memos)
         await peer.call("create-lineup-memo", {"lineupId": 2, "memo": MEMO})
         await peer.call("user-editing", {"lineupId": 2, "field": "lineupMemo"})
         await peer.call("an-unknown-event", {"memo": MEMO, "name": "사람2"})
@@ -136,8 +131,8 @@ async def test_what_was_typed_is_shown_only_if_that_is_asked_for(
 async def test_a_token_is_never_shown(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport, user_id=5) as peer:
         await settled()
-        here.realtime.clients.traces.start(5, 1, with_memos=True)
-        token = here.parts.token(user_id=5)
+        here.clients.traces.start(5, 1, with_memos=True)
+        token = here.token(user_id=5)
         await peer.call("authenticate", {"token": token})
         await peer.call("authenticat", {"token": token})
         await peer.call("authenticate", {"token": "swordfish"})
@@ -151,7 +146,7 @@ async def test_a_token_is_never_shown(transport: Transport) -> None:
 async def test_odd_arguments_are_reported_without_harm(transport: Transport) -> None:
     async with world() as here, here.joined_by(transport, user_id=5) as peer:
         await settled()
-        here.realtime.clients.traces.start(5, 1)
+        here.clients.traces.start(5, 1)
         deep: Any = []
         for _ in range(300):
             deep = [deep]
@@ -184,7 +179,7 @@ async def test_who_connects_during_a_trace_of_its_user_is_traced_and_nobody_else
     transport: Transport,
 ) -> None:
     async with world() as here:
-        here.realtime.clients.traces.start(5, 1)
+        here.clients.traces.start(5, 1)
         async with (
             here.joined_by(transport, user_id=6) as other,
             here.joined_by(transport, user_id=5) as peer,
@@ -199,20 +194,24 @@ async def test_who_connects_during_a_trace_of_its_user_is_traced_and_nobody_else
 
 
 async def test_a_trace_of_one_session_leaves_the_others_of_its_user_alone() -> None:
-    async with world() as here, here.joined(user_id=5) as one, here.joined(user_id=5) as two:
+    async with (
+        world() as here,
+        here.joined_by("plain", user_id=5) as one,
+        here.joined_by("plain", user_id=5) as two,
+    ):
         await settled()
-        first, _ = here.realtime.clients.connected
-        here.realtime.clients.traces.start(first.sid, 1)
+        first, _ = here.clients.connected
+        here.clients.traces.start(first.sid, 1)
         await two.call("leave-retreat", "elsewhere")
         await one.call("leave-retreat", "elsewhere")
         assert {each["sid"] for each in traced(here)} == {first.sid}
 
 
 async def test_a_session_is_reported_once_though_its_user_is_traced_as_well() -> None:
-    async with world() as here, here.joined(user_id=5) as peer:
+    async with world() as here, here.joined_by("plain", user_id=5) as peer:
         await settled()
-        (client,) = here.realtime.clients.connected
-        traces = here.realtime.clients.traces
+        (client,) = here.clients.connected
+        traces = here.clients.traces
         traces.start(5, 1)
         traces.start(client.sid, 1)
         await peer.call("leave-retreat", "elsewhere")
@@ -230,14 +229,14 @@ def is_untouched(here: World) -> bool:
     """Return whether nothing at all is left of a trace in the way of an event."""
     plain = all(
         channel._observe_frame is None and channel._sink is channel.outbox
-        for channel in here.plain.channels
+        for channel in here.server.composition.plain.channels
         if isinstance(channel, PlainChannel)
     )
-    sockets = [socket for space in here.sockets.namespaces for socket in space.sockets]
+    sockets = [socket for space in here.services.sockets.namespaces for socket in space.sockets]
     return plain and all(
         socket._tracer is None
         and socket._sink is socket.outbox
-        and socket.observe_event is here.sockets._observers.event_received
+        and socket.observe_event is here.services.sockets._observers.event_received
         for socket in sockets
     )
 
@@ -248,10 +247,10 @@ async def test_after_its_minutes_nothing_is_reported_and_nothing_is_in_the_way(
 ) -> None:
     async with world() as here, here.joined_by(transport, user_id=5) as peer:
         await settled()
-        traces = here.realtime.clients.traces
+        traces = here.clients.traces
         assert is_untouched(here)
         traces.start(5, 1)
-        (client,) = here.realtime.clients.connected
+        (client,) = here.clients.connected
         assert traces.covers(client)
         assert not is_untouched(here)
         mock_clock.jump(59)
@@ -276,7 +275,7 @@ async def test_a_trace_that_is_stopped_reports_nothing_more(
 ) -> None:
     async with world() as here, here.joined_by(transport, user_id=5) as peer:
         await settled()
-        traces = here.realtime.clients.traces
+        traces = here.clients.traces
         traces.start(5, 1)
         if everything:
             traces.stop_all()
@@ -291,10 +290,12 @@ async def test_a_trace_that_is_stopped_reports_nothing_more(
 @BOTH
 async def test_a_client_that_has_ended_is_not_kept_by_its_trace(transport: Transport) -> None:
     async with world() as here:
-        here.realtime.clients.traces.start(5, 1)
+        here.clients.traces.start(5, 1)
         async with here.joined_by(transport, user_id=5):
-            plain = list(here.plain.channels)
-            sockets = [socket for space in here.sockets.namespaces for socket in space.sockets]
+            plain = list(here.server.composition.plain.channels)
+            sockets = [
+                socket for space in here.services.sockets.namespaces for socket in space.sockets
+            ]
             assert not is_untouched(here)
         await settled()
         assert len(plain) + len(sockets) == 1
@@ -303,28 +304,30 @@ async def test_a_client_that_has_ended_is_not_kept_by_its_trace(transport: Trans
             assert (channel._observe_frame, channel._sink) == (None, channel.outbox)
         for socket in sockets:
             assert (socket._tracer, socket._sink) == (None, None)
-        assert [each.user_id for each in here.realtime.clients.traces.statistics()] == [5]
+        assert [each.user_id for each in here.clients.traces.statistics()] == [5]
 
 
 async def test_a_server_that_shuts_down_traces_nobody() -> None:
-    parts = Composition(await two_retreats(), settings_with(jwt_secret=SECRET))
-    async with parts.running():
-        parts.clients.traces.start(5, 60)
-        await parts.drain(1)
-        assert not parts.clients.traces
+    async with world() as here:
+        traces = here.clients.traces
+        traces.start(5, 60)
+        await here.server.stop()
+        assert not traces
 
 
 # What operators send
 
 
 async def send(
-    site: Site, path: str, content: Any, status: int = 200, **token: Any
+    here: World, path: str, content: Any, status: int = 200, **token: Any
 ) -> dict[str, Any]:
     token = {"role": Role.ADMIN_MINISTER} | token
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-    response = await site.client.post(path, headers=site.bearer(**token), data=raw)
-    answer = await body(response)
-    assert response.status_code == status, answer
+    response = await here.server.http(
+        "POST", path, user=None, headers=here.bearer(**token), body=raw
+    )
+    answer: dict[str, Any] = response.json()
+    assert response.status == status, answer
     return answer
 
 
@@ -333,34 +336,32 @@ def targets(answer: dict[str, Any]) -> list[Target]:
 
 
 async def test_an_operator_starts_sees_and_stops_a_trace() -> None:
-    async with world() as here, here.joined(user_id=5):
-        site = site_over(here)
-        (client,) = here.realtime.clients.connected
+    async with world() as here, here.joined_by("plain", user_id=5):
+        (client,) = here.clients.connected
         start = {"userId": 5, "minutes": 2, "reason": "it is slow"}
-        answer = await send(site, "/admin/traces?dry_run", start)
+        answer = await send(here, "/admin/traces?dry_run", start)
         assert (answer["changed"], answer["dryRun"], answer["traces"]) == (True, True, [])
-        assert not here.realtime.clients.traces
-        answer = await send(site, "/admin/traces", start)
+        assert not here.clients.traces
+        answer = await send(here, "/admin/traces", start)
         assert (answer["changed"], answer["dryRun"], targets(answer)) == (True, False, [5])
-        answer = await send(site, "/admin/traces", {"sid": client.sid, "reason": "x"})
+        answer = await send(here, "/admin/traces", {"sid": client.sid, "reason": "x"})
         assert targets(answer) == [5, client.sid]
-        bearer = site.bearer(role=Role.ADMIN_MINISTER)
-        user, session = (await body(await site.get("/admin/traces", bearer)))["traces"]
+        bearer = here.bearer(role=Role.ADMIN_MINISTER)
+        user, session = (await here.get("/admin/traces", bearer)).json()["traces"]
         assert 110 < user["endsIn"] <= 120
         assert 290 < session["endsIn"] <= 300
         assert (user["withMemos"], user["events"], user["sid"]) == (False, 0, None)
-        page = await body(await site.get("/admin/sessions", bearer))
+        page = (await here.get("/admin/sessions", bearer)).json()
         assert [each["traced"] for each in page["sessions"]] == [True]
         stop = {"userId": "5", "reason": "found"}
-        answer = await send(site, "/admin/traces/stop?dry_run=1", stop)
+        answer = await send(here, "/admin/traces/stop?dry_run=1", stop)
         assert (answer["changed"], targets(answer)) == (True, [5, client.sid])
-        answer = await send(site, "/admin/traces/stop", stop)
+        answer = await send(here, "/admin/traces/stop", stop)
         assert (answer["changed"], targets(answer)) == (True, [client.sid])
-        answer = await send(site, "/admin/traces/stop", stop)
+        answer = await send(here, "/admin/traces/stop", stop)
         assert (answer["changed"], targets(answer)) == (False, [client.sid])
-        async with site.services.audit_trail.running():
-            await settled()
-        recorded = await here.parts.store.audit(AuditQuery(limit=100, action="trace."))
+        await settled()
+        recorded = await here.store.audit(AuditQuery(limit=100, action="trace."))
         assert [(each.action, each.target, each.outcome) for each in reversed(recorded)] == [
             ("trace.start", "5", "dry_run"),
             ("trace.start", "5", "done"),
@@ -373,14 +374,13 @@ async def test_an_operator_starts_sees_and_stops_a_trace() -> None:
 
 async def test_no_more_traces_than_a_few_run_at_once() -> None:
     async with world() as here:
-        site = site_over(here)
         for user_id in range(1, MAX_TRACES + 1):
-            await send(site, "/admin/traces", {"userId": user_id, "reason": "x"})
-        await send(site, "/admin/traces", {"userId": 99, "reason": "x"}, 429)
-        await send(site, "/admin/traces?dry_run", {"userId": 99, "reason": "x"}, 429)
-        await send(site, "/admin/traces", {"userId": 1, "minutes": 60, "reason": "x"})
-        await send(site, "/admin/traces/stop", {"userId": 2, "reason": "x"})
-        await send(site, "/admin/traces", {"userId": 99, "reason": "x"})
+            await send(here, "/admin/traces", {"userId": user_id, "reason": "x"})
+        await send(here, "/admin/traces", {"userId": 99, "reason": "x"}, 429)
+        await send(here, "/admin/traces?dry_run", {"userId": 99, "reason": "x"}, 429)
+        await send(here, "/admin/traces", {"userId": 1, "minutes": 60, "reason": "x"})
+        await send(here, "/admin/traces/stop", {"userId": 2, "reason": "x"})
+        await send(here, "/admin/traces", {"userId": 99, "reason": "x"})
 
 
 @pytest.mark.parametrize(
@@ -407,20 +407,20 @@ async def test_no_more_traces_than_a_few_run_at_once() -> None:
 )
 async def test_a_body_that_means_nothing_is_400_and_starts_nothing(content: Any) -> None:
     async with world(settings_with(user_rate=100)) as here:
-        answer = await send(site_over(here), "/admin/traces", content, 400)
+        answer = await send(here, "/admin/traces", content, 400)
         assert answer["code"] == "VALIDATION_FAILED"
-        assert not here.realtime.clients.traces
+        assert not here.clients.traces
 
 
 async def test_a_session_that_is_not_there_cannot_be_traced() -> None:
     async with world() as here:
-        await send(site_over(here), "/admin/traces", {"sid": "w-none", "reason": "x"}, 404)
-        assert not here.realtime.clients.traces
+        await send(here, "/admin/traces", {"sid": "w-none", "reason": "x"}, 404)
+        assert not here.clients.traces
 
 
 async def test_an_operator_of_some_retreats_traces_nobody() -> None:
-    async with world() as here, here.joined(user_id=5):
+    async with world() as here, here.joined_by("plain", user_id=5):
         content = {"userId": 5, "reason": "x"}
         for path in ("/admin/traces", "/admin/traces/stop"):
-            await send(site_over(here), path, content, 403, retreats=(SLUG,))
-        assert not here.realtime.clients.traces
+            await send(here, path, content, 403, retreats=(SLUG,))
+        assert not here.clients.traces

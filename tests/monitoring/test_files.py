@@ -10,8 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gbs_actor.auth import Role
-from tests.gateway.composing import settings_with
-from tests.gateway.site import site
+from tests.gateway.serving import settings_with, world
 from tests.monitoring.files import (
     ALERTS,
     CONFIG,
@@ -25,10 +24,10 @@ from tests.monitoring.files import (
 
 async def exported() -> set[str]:
     """Return the names of all samples of a server."""
-    async with site(settings_with()) as here:
+    async with world(settings_with()) as here:
         # What only a listening server has.
         response = await here.get("/metrics", here.bearer(role=Role.ADMIN_MINISTER))
-        text = await response.get_data(as_text=True)
+        text = response.body.decode()
     families = text_string_to_metric_families(text)
     names = {sample.name for family in families for sample in family.samples}
     # Of these there is none before the first one.

@@ -28,8 +28,8 @@ from tests.e2e.drivers import Driver
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
 from tests.e2e.stock_client import stock_client
-from tests.gateway.composing import SLUG
 from tests.gateway.peer import Peer, talking
+from tests.gateway.serving import SLUG
 from tests.proxy.nginx import (
     CONFIG,
     HOST,

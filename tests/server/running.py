@@ -17,6 +17,7 @@ from hypercorn.trio.run import worker_serve
 from pydantic import SecretStr
 
 from gbs_actor.auth import Role, mint
+from gbs_actor.environment import SYSTEM
 from gbs_actor.server import BoundAddress, serve, serve_on
 from gbs_actor.server.composition import Composition
 from gbs_actor.server.hypercorn import limit_hypercorn
@@ -24,8 +25,8 @@ from gbs_actor.settings import AuthSettings, RoomSettings, ServerSettings, Setti
 from gbs_actor.socketio import with_lifespan
 from gbs_actor.store.protocol import Store
 from tests.certificates import IssuedCertificate
-from tests.gateway.composing import SECRET, BreakableStore, seed
 from tests.gateway.peer import Peer, talking
+from tests.gateway.serving import SECRET, HeldStore, seed
 
 
 def settings(*, grace: float = 10.0, commit_timeout: float = 5.0) -> Settings:
@@ -188,8 +189,8 @@ async def _started(server: Callable[..., Awaitable[None]]) -> AsyncIterator[Runn
         scope.cancel()
 
 
-async def small_store() -> BreakableStore:
+async def small_store() -> HeldStore:
     """Return a store with one retreat of six people."""
-    store = BreakableStore()
+    store = HeldStore(SYSTEM)
     await store.import_retreat(seed())
     return store

@@ -53,7 +53,7 @@ from gbs_actor.server.lifetime import graceful  # noqa: E402
 from gbs_actor.settings import AuthSettings, ServerSettings, Settings  # noqa: E402
 from gbs_actor.store.memory import MemoryStore  # noqa: E402
 from gbs_actor.testing.environment import START, seeded_environment  # noqa: E402
-from tests.gateway.composing import SECRET, SLUG, seed  # noqa: E402
+from tests.gateway.serving import SECRET, SLUG, seed  # noqa: E402
 
 _LINE_UP = f"/api/v1/retreat/{SLUG}/line-up"
 _WEBSOCKET = (

@@ -21,7 +21,7 @@ from gbs_actor.server.hosted import HostedServer
 from gbs_actor.settings import AdminSettings, Settings, StoreSettings
 from gbs_actor.startup import explain
 from tests.certificates import Authority
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import (
     Running,
     answer,

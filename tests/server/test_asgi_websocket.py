@@ -6,9 +6,9 @@ import pytest
 import trio
 
 from gbs_actor.settings import Settings
-from tests.gateway.composing import SLUG
 from tests.gateway.peer import Refused, talking
 from tests.gateway.plain_peer import Rejected, talking_plainly
+from tests.gateway.serving import SLUG
 from tests.server.running import Running, answer, everything, running, settings, token
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -75,7 +75,7 @@ async def test_a_plain_websocket_on_a_reused_connection_is_served() -> None:
     async with running() as server, server.connect() as page:
         await page.call("join-retreat", SLUG)
         offered = ["gbs.v1", f"bearer.{token()}"]
-        async with talking_plainly(await reused(server), subprotocols=offered) as peer:
+        async with talking_plainly(await reused(server), SLUG, subprotocols=offered) as peer:
             assert peer.websocket.subprotocol == "gbs.v1"
             assert len(await peer.event("initial-data")) == 6
             assert (await peer.call("update-gbs-number", EDIT))["status"] == "OK"
@@ -99,7 +99,7 @@ async def test_a_foreign_origin_is_refused_there_before_the_upgrade() -> None:
     async with running() as server:
         headers = {"Origin": "https://elsewhere.example", "Cookie": f"accessToken={token()}"}
         try:
-            async with talking_plainly(await reused(server), headers=headers):
+            async with talking_plainly(await reused(server), SLUG, headers=headers):
                 raise AssertionError("was let in")
         except* Rejected as group:
             (rejected,) = group.exceptions
@@ -111,7 +111,7 @@ async def test_a_foreign_origin_is_refused_there_before_the_upgrade() -> None:
 async def test_what_must_not_be_sent_closes_it_there_too(frame: str | bytes, code: int) -> None:
     async with (
         running() as server,
-        talking_plainly(await reused(server), token=token()) as peer,
+        talking_plainly(await reused(server), SLUG, token=token()) as peer,
     ):
         await peer.event("initial-data")
         await peer.send(frame)
@@ -127,7 +127,7 @@ def with_short_pings() -> Settings:
 async def test_a_client_there_that_answers_no_pings_is_dropped_and_one_that_does_is_not() -> None:
     async with (
         running(using=with_short_pings()) as server,
-        talking_plainly(await reused(server), token=token()) as answering,
+        talking_plainly(await reused(server), SLUG, token=token()) as answering,
         await reused(server) as silent,
     ):
         await answering.event("initial-data")
@@ -144,7 +144,10 @@ async def test_a_client_there_that_answers_no_pings_is_dropped_and_one_that_does
 
 
 async def test_a_plain_websocket_is_told_there_of_the_shutdown() -> None:
-    async with running() as server, talking_plainly(await reused(server), token=token()) as peer:
+    async with (
+        running() as server,
+        talking_plainly(await reused(server), SLUG, token=token()) as peer,
+    ):
         await peer.event("initial-data")
         server.scope.cancel()
         assert (await peer.end())[0] == 1001

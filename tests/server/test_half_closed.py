@@ -17,7 +17,7 @@ import trio
 from gbs_actor.server.hypercorn import answering_half_closed
 from gbs_actor.store.protocol import Store
 from tests.certificates import Authority
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import (
     Running,
     answer,

@@ -13,7 +13,7 @@ from wsproto.events import BytesMessage, TextMessage
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.server.hypercorn.websocket import BoundedBuffer
 from gbs_actor.socketio import FrontDoor
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import answer, everything, running, settings, token
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"

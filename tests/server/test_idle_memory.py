@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import Running, running, token
 from tests.socketio.frames import TEXT, frame
 

@@ -16,9 +16,9 @@ from gbs_actor.gateway.command_router import CommandRouter
 from gbs_actor.observability import OperatorEvents, configure_logging
 from gbs_actor.server import composition
 from gbs_actor.settings import Settings
-from tests.gateway.composing import SECRET, SLUG
 from tests.gateway.peer import talking
 from tests.gateway.plain_peer import talking_plainly
+from tests.gateway.serving import SECRET, SLUG
 from tests.server.running import Running, running, settings
 
 MEMO = "memo-XYZZY-비밀"

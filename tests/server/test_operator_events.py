@@ -17,7 +17,7 @@ from gbs_actor.observability import EventFilter, OperatorEvent, OperatorEvents
 from gbs_actor.server import composition
 from gbs_actor.settings import Settings
 from gbs_actor.store.protocol import StoreUnavailable
-from tests.gateway.composing import BreakableStore
+from tests.gateway.serving import HeldStore
 from tests.server.running import Running, running, settings, token
 
 OPERATOR = {"Authorization": f"Bearer {token(Role.ADMIN_MINISTER)}"}
@@ -147,7 +147,7 @@ async def test_the_limit_of_all_connections_is_named_after_its_two_settings(
 async def test_a_store_that_cannot_write_is_reported_and_so_is_its_return(
     events: OperatorEvents,
 ) -> None:
-    class Store(BreakableStore):
+    class Store(HeldStore):
         fails = False
 
         async def check_write(self) -> None:

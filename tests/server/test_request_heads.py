@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import Running, answer, running, running_hosted, token
 
 Serving = Callable[[], AbstractAsyncContextManager[Running]]

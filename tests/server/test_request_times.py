@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from gbs_actor.concurrency import background
 from gbs_actor.server.hypercorn import HttpServer
 from gbs_actor.socketio import FrontDoor
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import everything, running, token
 
 App = Callable[[Any, Any, Any], Awaitable[None]]

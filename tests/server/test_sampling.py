@@ -7,18 +7,17 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.server.sampling import ServerSampler
-from tests.gateway.composing import SLUG
-from tests.gateway.site import Site, site
+from tests.gateway.serving import SLUG, World, world
 
 
-def sampler(here: Site) -> ServerSampler:
+def sampler(here: World) -> ServerSampler:
     served = here.services
     return ServerSampler(served.rooms, served.clients, served.store, served.loop_lag)
 
 
 async def test_a_sample_is_of_the_time_since_the_one_before(autojump_clock: MockClock) -> None:
-    async with site() as here:
-        lag, rooms = here.services.loop_lag, here.parts.rooms
+    async with world() as here:
+        lag, rooms = here.services.loop_lag, here.rooms
         await here.assign(2, 1)
         samples = sampler(here)
         await here.assign(2, 2)
@@ -42,12 +41,12 @@ async def test_a_sample_is_of_the_time_since_the_one_before(autojump_clock: Mock
 
 
 async def test_a_room_that_has_closed_takes_no_edits_away(autojump_clock: MockClock) -> None:
-    async with site() as here:
+    async with world() as here:
         samples = sampler(here)
         await here.assign(2, 1)
-        await here.parts.rooms.drain()
+        await here.rooms.drain()
         await trio.sleep(10)
-        assert here.parts.rooms.room_statistics(SLUG) is None
+        assert here.rooms.room_statistics(SLUG) is None
         sample = samples.sample()
         assert sample.rooms == 0
         assert sample.edits_per_second == pytest.approx(1 / 10)

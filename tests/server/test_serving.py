@@ -18,7 +18,7 @@ from gbs_actor.settings import ServerSettings, Settings, SettingsError, StoreSet
 from gbs_actor.socketio.net.front_door.http_stream import HttpStream
 from gbs_actor.store.postgres.migrate import SchemaMismatch
 from tests.freeing import freed
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import (
     Running,
     answer,

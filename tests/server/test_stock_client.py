@@ -9,7 +9,7 @@ from typing import Any
 import socketio
 import trio
 
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import Running, running, token
 
 NAMESPACE = "/gbs-lineup"

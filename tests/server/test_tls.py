@@ -25,7 +25,7 @@ from gbs_actor.socketio import FrontDoor
 from tests.certificates import Authority, IssuedCertificate
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server
 from tests.e2e.server_process import token as process_token
-from tests.gateway.composing import SLUG
+from tests.gateway.serving import SLUG
 from tests.server.running import Running, answer, everything, running, secured, settings, token
 from tests.server.test_serving import BEARER, EDIT, HEALTH, LINEUPS, UPLOAD
 

@@ -149,6 +149,6 @@ async def test_operators_see_the_writes() -> None:
 async def test_a_probe_asks_nothing_of_the_store() -> None:
     store = await small_store()
     async with running(store, using=settings()) as server:
-        store.broken = True
+        store.begin_outage()
         ask = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
         assert (await server.ask(ask)).startswith(b"HTTP/1.1 200")

@@ -80,6 +80,60 @@ async def test_received_has_everything_in_order(autojump_clock: MockClock) -> No
         await peer.no_event("room-presence")
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_events_that_do_not_wait_for_each_other_have_their_own_replies(
+    autojump_clock: MockClock, protocol: PeerProtocol
+) -> None:
+    async with lineup_server() as server:
+        peer = await server.peer(protocol, join="winter")
+        server.store.fail(Fault.SLOW)
+        first, second = [
+            await peer.begin("update-gbs-number", {"lineupId": 20, "gbsNumber": number})
+            for number in (3, 4)
+        ]
+        assert (await peer.reply(second)).revision == 2
+        assert (await peer.reply(first))["data"]["gbsNumber"] == 3
+        numbers = [row["gbsNumber"] for row in peer.named("lineup-updated") if row["id"] == 20]
+        assert numbers == [3, 4]
+
+
+async def test_a_reply_that_cannot_come_any_more_is_not_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    async with lineup_server() as server:
+        peer = await server.peer(join="winter")
+        server.store.fail(Fault.SLOW)
+        edit = await peer.begin("update-gbs-number", {"lineupId": 20, "gbsNumber": 3})
+        peer.stream.cut()
+        with pytest.raises(PeerClosed, match="before the answer"):
+            await peer.reply(edit)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_who_declines_presence_is_not_sent_it_each_time(
+    autojump_clock: MockClock, protocol: PeerProtocol
+) -> None:
+    async with lineup_server() as server:
+        declining = await server.peer(protocol, user=1, join="winter", presence=False)
+        other = await server.peer(user=2, join="winter")
+        await other.event("room-presence", where=lambda presence: presence["total"] == 2)
+        assert {each["total"] for each in declining.named("room-presence")} == {1}
+
+
+async def test_the_end_of_the_namespace_is_noticed_though_the_connection_lives(
+    autojump_clock: MockClock,
+) -> None:
+    async with lineup_server() as server:
+        peer = await server.peer(join="winter", token=server.token(expires_in=10))
+        await trio.sleep(100)
+        assert not peer.disconnected.is_set()
+        await trio.sleep(60)
+        assert peer.disconnected.is_set()
+        assert not peer.closed.is_set()
+        await peer.reconnect(token=server.token())
+        assert not peer.disconnected.is_set()
+
+
 async def ask_in_vain(peer: Peer) -> None:
     with pytest.raises(PeerClosed, match="before update-gbs-number was answered"):
         await peer.call("update-gbs-number", {"lineupId": 20, "gbsNumber": 3})

@@ -253,7 +253,9 @@ async def test_misuse_is_explained(autojump_clock: MockClock) -> None:
     with pytest.raises(ConnectionRefusedError, match="no server is running"):
         await server.peer()
     with pytest.raises(ValueError, match="lineup_server opens none"):
-        async with lineup_server(settings={"admin": {"admin_listen": "127.0.0.1:9000"}}):
+        async with lineup_server(
+            settings={"server": {"tls_certificate": "a.pem", "tls_key": "b.pem"}}
+        ):
             pass
 
 
@@ -321,3 +323,15 @@ def test_and_on_the_real_clock() -> None:
             await peer.event("lineup-updated")
 
     trio.run(main)
+
+
+async def test_anybody_may_sign_in_where_that_is_asked_for() -> None:
+    for demo_sign_in, status in ((False, 404), (True, 200)):
+        async with lineup_server(demo_sign_in=demo_sign_in) as server:
+            reply = await server.http("POST", "/demo/session", {"person": 1}, user=None)
+            assert reply.status == status
+
+
+async def test_with_an_address_of_its_own_admin_is_not_here() -> None:
+    async with lineup_server(settings={"admin": {"admin_listen": "127.0.0.1:9000"}}) as server:
+        assert (await server.http("GET", "/admin/", user=None)).status == 404

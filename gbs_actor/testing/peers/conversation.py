@@ -114,6 +114,15 @@ class Conversation:
         if self._unclaimed.get(name):
             raise AssertionError(f"there is {self._unclaimed[name][0]}; {self._so_far()}")
 
+    def named(self, name: str) -> list[Json]:
+        """Return the payloads of all events of a name so far, whether :meth:`event` returned them.
+
+        What :meth:`forget` forgot is not among them.
+        """
+        return [
+            each.payload for each in self.received if each.kind == "event" and each.name == name
+        ]
+
     def forget(self) -> None:
         """Forget everything received so far."""
         self.received.clear()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import h11
 import trio
+from websockets.datastructures import Headers, HeadersLike
 
 from gbs_actor.testing.network import SimStream
 from gbs_actor.testing.peers.messages import HttpReply
@@ -36,7 +35,7 @@ class HttpConnection:
         method: str,
         target: str,
         *,
-        headers: Mapping[str, str],
+        headers: HeadersLike,
         body: bytes = b"",
     ) -> HttpReply:
         """Send a request and return its response; cancelled, the connection is cut.
@@ -44,11 +43,12 @@ class HttpConnection:
         :raises TransportClosed: the connection ended before.
         :raises AssertionError: the response is no HTTP/1.1.
         """
-        fields = {"Host": HOST, **headers}
+        fields = Headers(headers)
+        fields.setdefault("Host", HOST)
         if body or method not in ("GET", "HEAD"):
             fields["Content-Length"] = str(len(body))
         message = self._state.send(
-            h11.Request(method=method, target=target, headers=list(fields.items()))
+            h11.Request(method=method, target=target, headers=_encoded(fields))
         )
         assert message is not None
         if body:
@@ -65,12 +65,14 @@ class HttpConnection:
 
     async def _response(self) -> HttpReply:
         status = 0
-        headers: dict[str, str] = {}
+        headers = Headers()
         body = bytearray()
         while True:
             match await self._next_event():
                 case h11.Response(status_code=status, headers=fields):
-                    headers = {name.decode(): value.decode() for name, value in fields}
+                    headers = Headers(
+                        [(name.decode(), value.decode("latin-1")) for name, value in fields]
+                    )
                 case h11.Data(data=data):
                     body += data
                 case h11.EndOfMessage():
@@ -104,3 +106,7 @@ class HttpConnection:
                 self.stream.socket.close()
                 raise
             self._state.receive_data(bytes(data))
+
+
+def _encoded(fields: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode("latin-1")) for name, value in fields.raw_items()]

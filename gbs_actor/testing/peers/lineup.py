@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import trio
 
 from gbs_actor.testing.peers.conversation import OnMessage
-from gbs_actor.testing.peers.messages import Json, Reply
+from gbs_actor.testing.peers.messages import Json, PeerClosed, Reply
 from gbs_actor.testing.peers.session import PlainSession
 from gbs_actor.testing.peers.socketio import (
     SOCKETIO_PATH,
@@ -84,6 +84,21 @@ class Peer(SocketConversation):
         """
         answer = await self._ask(name, data)
         return Reply(answer[0])
+
+    async def reply(self, ack_id: int) -> Reply:
+        """Return the answer to an event that :meth:`begin` sent, and wait for it if need be.
+
+        :param ack_id: what :meth:`begin` returned.
+        :raises PeerClosed: the connection ended before the answer.
+        """
+        await trio.lowlevel.checkpoint()
+        while True:
+            for received in reversed(self.received):
+                if received.kind == "reply" and received.ack_id == ack_id:
+                    return Reply(received.payload)
+            if self.closed.is_set():
+                raise PeerClosed(f"the connection ended before the answer: {self._ending()}")
+            await self._news.park()
 
     async def ask(
         self, name: str, data: Json = None, *, on_reply: Callable[[Reply | None], None]

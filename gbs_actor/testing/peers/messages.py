@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from websockets.datastructures import Headers
 
 Json = Any
 """A decoded JSON value; of a Socket.IO server, with ``bytes`` in it perhaps."""
@@ -89,6 +90,13 @@ class Reply:
         """Of the room; ``None`` outside of one."""
         return self.content.get("revision")
 
+    def __getitem__(self, name: str) -> Json:
+        """Return a field by its name, as ``reply["epoch"]``.
+
+        :raises KeyError: there is none.
+        """
+        return self.content[name]
+
     def __str__(self) -> str:
         return str(self.content)
 
@@ -98,8 +106,8 @@ class HttpReply:
     """A response to an HTTP request."""
 
     status: int
-    headers: dict[str, str]
-    """By their names in lower case."""
+    headers: Headers
+    """By their names, in whatever case; ``get_all`` returns those that come several times."""
     body: bytes
 
     @property

@@ -50,6 +50,8 @@ class SocketConversation(Conversation):
         """That of the last event, from which it goes on."""
         self.recovered = False
         """Whether the last reconnection went on with the session."""
+        self.disconnected = trio.Event()
+        """Set once the server has ended the namespace; another one after a reconnection."""
 
     async def _enter(
         self,
@@ -70,6 +72,7 @@ class SocketConversation(Conversation):
             if self.offset is not None:
                 auth["offset"] = self.offset
         self.recovered = False
+        self.disconnected = trio.Event()
         match await self._converse(transport, SocketIOSession(namespace, auth)):
             case Received(kind="connected", arguments=(answer,)):
                 self.sid, self.pid = answer["sid"], answer.get("pid")
@@ -87,6 +90,8 @@ class SocketConversation(Conversation):
     def _take(self, received: Received) -> None:
         if received.offset is not None:
             self.offset = received.offset
+        if received.kind == "disconnected":
+            self.disconnected.set()
         super()._take(received)
 
 

@@ -26,7 +26,7 @@ from scripts.fuzz.choices import Choices
 from scripts.fuzz.client import NarrowListener
 from scripts.fuzz.running import Target
 from scripts.fuzz.simulation import simulate
-from tests.gateway.composing import SECRET, SLUG, seed
+from tests.gateway.serving import SECRET, SLUG, seed
 
 _SETTINGS: Final = Settings(
     auth=AuthSettings(jwt_secret=SecretStr(SECRET)),

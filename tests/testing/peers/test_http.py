@@ -33,6 +33,16 @@ async def test_a_request_and_its_response() -> None:
     assert fields == [b"Host: lineup.test", b"Accept: z", b"", b""]
 
 
+async def test_fields_may_come_several_times_and_in_any_case() -> None:
+    http, server = pair()
+    await server.send_all(
+        RESPONSE.replace(b"Content-Type: a/b", b"Set-Cookie: a=1\r\nset-cookie: b=2")
+    )
+    reply = await http.request("GET", "/", headers=[("Origin", "a"), ("Origin", "\xe9")])
+    assert reply.headers.get_all("SET-COOKIE") == ["a=1", "b=2"]
+    assert b"Origin: a\r\nOrigin: \xe9\r\n" in await server.receive_some()
+
+
 async def test_a_body_has_its_length_and_a_post_without_one_says_so() -> None:
     http, server = pair()
     await server.send_all(RESPONSE)
