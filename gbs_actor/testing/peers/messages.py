@@ -29,6 +29,8 @@ class Received:
     """Of a reply: which call it answers; of an event: that the server wants an answer."""
     offset: str | None = None
     """Of an event, if the session can be recovered."""
+    revision: int | None = None
+    """Of the list that a plain WebSocket is sent as it joins."""
 
     @property
     def payload(self) -> Json:

@@ -129,4 +129,5 @@ class PlainSession:
         if "id" in content:
             ack_id = content.pop("id")
             return Received("reply", arguments=(content,), ack_id=ack_id)
-        return Received("event", content["event"], (content["data"],))
+        revision = content.get("revision")
+        return Received("event", content["event"], (content["data"],), revision=revision)

@@ -81,6 +81,8 @@ class Closed:
     """Of the WebSocket's close frame, or the status that polling ended with, if there was one."""
     ending: Ending | None = None
     """``None``: it is not known."""
+    half_open: bool = False
+    """Whether the server learns nothing of it, and keeps its end: the client has vanished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Delivered:
     connection: int
     event: str
     payload: Any
+    revision: int | None = None
+    """Of ``initial-data``, if it is stated beside that."""
 
 
 @dataclass(frozen=True, slots=True)

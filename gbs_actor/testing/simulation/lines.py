@@ -100,9 +100,8 @@ class _Reader:
             case Opened():
                 self._client_of[event.connection] = event.client
                 return "client", _client(event.client), _opened(event)
-            case Closed(connection=connection, code=code, ending=ending):
-                ended = f"connection {connection} has ended" + _optional(" with", code)
-                return "client", self._who(connection), ended + _optional(", by the", ending)
+            case Closed(connection=connection):
+                return "client", self._who(connection), _closed(event)
             case Invoked():
                 self._asked[event.invocation] = event
                 return "client", _client(event.client), _invoked(event)
@@ -151,6 +150,12 @@ class _Reader:
 
 def _client(number: int) -> str:
     return f"client {number}"
+
+
+def _closed(event: Closed) -> str:
+    ended = f"connection {event.connection} has ended" + _optional(" with", event.code)
+    unknown = ", and the server does not learn that" if event.half_open else ""
+    return ended + _optional(", by the", event.ending) + unknown
 
 
 def _opened(event: Opened) -> str:

@@ -483,14 +483,12 @@ class Player(ABC, Generic[ClientT]):
 
     async def _end(self) -> None:
         await self.wait(0.0)
-        for _ in range(30):  # a server may be about to read for itself
-            if self.is_calm():
-                break
-            await self.wait(0.1)
+        await self._wait_calm()
         store = self.store.elsewhere()
         for slug in self.slugs:
             stored = await store.load(slug)
             read = await self.rooms.read(slug)
+            await self._wait_calm()  # that may have taken a while
             assert stored is not None
             assert isinstance(read, Snapshot), read
             replicas = {
@@ -501,6 +499,13 @@ class Player(ABC, Generic[ClientT]):
             rows: tuple[Any, ...] = tuple(msgspec.json.decode(read.rows))
             left_over = self.left_over(slug)
             self.ends.append(Ended(slug, stored, rows, replicas, left_over))
+
+    async def _wait_calm(self) -> None:
+        """Wait while a server reads for itself, but not for long."""
+        for _ in range(30):
+            if self.is_calm():
+                break
+            await self.wait(0.1)
 
     def _notice(self) -> None:
         """Let the server learn of what a killed one has committed late."""

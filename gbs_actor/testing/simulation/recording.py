@@ -176,14 +176,15 @@ class RecordedPeer(Peer):
             slug = self._recorder.room_of(sid, known) if resumed else None
             self._opened(slug, resumed=resumed)
         elif received.kind == "event":
-            self._received(received.name, received.payload)
+            self._received(received)
         super()._take(received)
         if self._recorder.cuts_now():
             self.stream.cut()
 
-    def _received(self, name: str, payload: Json) -> None:
-        if self._number is not None and name != ServerEvent.ERROR:
-            self._recorder.history.record(Delivered(self._number, name, payload))
+    def _received(self, received: Received) -> None:
+        if self._number is not None and received.name != ServerEvent.ERROR:
+            name, payload, revision = received.name, received.payload, received.revision
+            self._recorder.history.record(Delivered(self._number, name, payload, revision))
 
     def _has_ended(self) -> None:
         self._ended()

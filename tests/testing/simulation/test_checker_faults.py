@@ -381,6 +381,26 @@ def a_mark() -> History:
     return story.end()
 
 
+def a_leave_of_another_retreat(revision: int) -> History:
+    """The second client leaves a retreat that it is not in, after a change where it is."""
+    story = Story()
+    story.history.before = {**story.history.before, "summer": replace(RETREAT, id=2, slug="summer")}
+    story.move(0, 4, 3)
+    story.settle()
+    story.record(Invoked(99, 1, 901, 3, "leave-retreat", {"retreatSlug": "summer"}, "summer", None))
+    story.record(Answered(99, {"status": "OK", "data": None, "revision": revision}))
+    return story.end()
+
+
+def test_a_leave_of_another_retreat_is_answered_in_the_revision_of_the_room() -> None:
+    assert check(a_leave_of_another_retreat(1)) == []
+
+
+@breaks("durable-when-seen")
+def a_leave_of_another_retreat_is_answered_in_a_later_revision() -> History:
+    return a_leave_of_another_retreat(2)
+
+
 @breaks("done-without-data")
 def a_mark_is_answered_in_an_old_revision() -> History:
     history = a_mark()
@@ -733,6 +753,41 @@ def test_the_list_of_a_plain_connection_is_right() -> None:
     assert check(a_list_over_a_plain_connection()) == []
 
 
+def a_list_with_an_empty_group(revision: int) -> History:
+    """A list over a plain connection that has the same rows as that of one revision before."""
+    story = Story("batch")
+    story.record(Opened(50, 5, 905, "batch", slug=SLUG))
+    story.say(0, "create-gbs", gbsNumbers=[7])
+    story.settle()
+    rows = story.listed(None, batched=True)["data"]
+    story.record(Delivered(50, "initial-data", rows, revision))
+    story.move(0, 4, 3)
+    story.settle()
+    history = story.history
+    index = find_last(history, Delivered, lambda it: it.event == "lineups-updated")
+    insert(history, index, replace(event_at(history, index, Delivered), connection=50))
+    return story.end()
+
+
+def test_the_list_of_a_plain_connection_has_the_empty_groups_of_its_revision() -> None:
+    assert check(a_list_with_an_empty_group(1)) == []
+
+
+@breaks("nothing-is-left-out")
+def a_group_that_was_made_behind_the_list_of_a_plain_connection_is_left_out() -> History:
+    return a_list_with_an_empty_group(0)
+
+
+@breaks("list-is-right")
+def the_list_of_a_plain_connection_is_of_another_revision() -> History:
+    history = a_list_over_a_plain_connection()
+    index = find(history, Delivered, lambda it: it.event == "initial-data")
+    event = event_at(history, index, Delivered)
+    revision = event_at(history, find(history, Ended), Ended).stored.revision
+    put(history, index, replace(event, revision=revision + 1))
+    return history
+
+
 @breaks("list-is-right")
 def a_row_is_missing_in_the_list_of_a_plain_connection() -> History:
     history = a_list_over_a_plain_connection()
@@ -889,6 +944,20 @@ def a_mark_ends_at_another_field() -> History:
 def a_mark_outlasts_its_connection() -> History:
     history = a_mark()
     insert(history, delivered_to(history, 1), Closed(3))
+    return history
+
+
+def test_a_mark_lasts_over_a_connection_that_its_client_has_vanished_from() -> None:
+    history = a_mark()
+    insert(history, delivered_to(history, 1), Closed(3, ending="client", half_open=True))
+    assert check(history) == []
+
+
+@breaks("marks-go-with-their-user")
+def a_mark_outlasts_that_its_user_leaves_before_its_client_vanishes() -> History:
+    history = a_mark_outlasts_that_its_user_leaves()
+    index = find(history, Answered, lambda it: it.invocation == 99)
+    insert(history, index + 1, Closed(3, ending="client", half_open=True))
     return history
 
 

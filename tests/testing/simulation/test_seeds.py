@@ -63,3 +63,56 @@ def test_a_session_goes_on_in_a_room_although_the_answer_to_its_join_was_lost() 
         people=8,
     )
     assert check(simulate(plan).history) == []
+
+
+def test_a_list_that_a_plain_connection_joins_with_has_the_empty_groups_of_its_revision() -> None:
+    plan = Plan(
+        seed=445,
+        profile="rights",
+        clients=(
+            Participant(number=1, user=102, form="batch", operator=True),
+            Participant(number=3, user=104, form="batch", transport="plain"),
+        ),
+        steps=(
+            steps.Wait(seconds=1.0),
+            steps.Violate(client=3, what="size"),
+            steps.Leave(client=1),
+            steps.Invoke(client=1, event="create-gbs", argument={"gbsNumbers": [7]}, named=0),
+            steps.Wait(seconds=7.0),
+            steps.Invoke(3, "update-gbs-number", {"lineupId": 4, "gbsNumber": 4}),
+        ),
+        people=7,
+    )
+    assert check(simulate(plan, layer="server").history) == []
+
+
+def test_a_server_may_read_for_itself_while_the_end_of_a_run_is_looked_at() -> None:
+    plan = Plan(
+        seed=1,
+        profile="general",
+        clients=(Participant(number=0, user=101),),
+        steps=(steps.Wait(seconds=8.0),),
+        people=2,
+        retreats=2,
+        latency=0.4,
+    )
+    assert check(simulate(plan, layer="server").history) == []
+
+
+def test_the_server_keeps_the_mark_of_a_client_that_has_vanished() -> None:
+    plan = Plan(
+        seed=79,
+        profile="rights",
+        clients=(
+            Participant(number=0, user=101, form="batch", transport="plain"),
+            Participant(number=2, user=103),
+        ),
+        steps=(
+            steps.Wait(),
+            steps.Mark(client=0, registration=7),
+            steps.Wait(),
+            steps.Disconnect(client=0, way="vanish"),
+        ),
+        people=7,
+    )
+    assert check(simulate(plan, layer="server").history) == []

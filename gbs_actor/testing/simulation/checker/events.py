@@ -62,7 +62,7 @@ class Item:
     slug: str | None
     """The retreat that it is in from then on, as it knows."""
     state: int | None = None
-    """Of ``initial-data``, the lowest revision that it may be of, if it is right."""
+    """Of ``initial-data``, if it is right: its revision, or the lowest that it may be of."""
 
 
 @dataclass(slots=True, eq=False)

@@ -233,7 +233,7 @@ class Facts:
             return
         invocation.reply = event.reply
         self._find_home(invocation)
-        connection, log = invocation.connection, self.log(invocation.slug)
+        connection = invocation.connection
         if connection is not None:
             invocation.settled = invocation.inside and not any(
                 move.answered is None or move.answered > invocation.index
@@ -245,6 +245,7 @@ class Facts:
             if invocation.event.event in (JOIN, LEAVE):
                 self._moved(connection, invocation)
             connection.items.append(Item(index, event, connection.slug))
+        log = self.log(invocation.slug)
         if log is None:
             return
         if invocation.is_command and invocation.accepted:
@@ -277,6 +278,9 @@ class Facts:
             connection.slug = invocation.slug
         elif connection.slug == invocation.slug:
             connection.slug = None
+        elif invocation.settled:
+            # Who leaves another retreat stays, and is answered in the revision of the room.
+            invocation.slug, invocation.known = connection.slug, 0
 
     def _delivered(self, index: int, event: Delivered) -> None:
         connection = self._connection(index, event.connection)
@@ -284,11 +288,12 @@ class Facts:
             return
         log, state = self.log(connection.slug), None
         if log is not None and event.event == ServerEvent.INITIAL_DATA:
-            states = range(connection.known, log.durable.at(index) + 1)
+            # Two revisions may have the same rows, as an empty group changes none.
             matching = (
                 state
-                for state in states
-                if log.lineup.view(state).rows(batched=connection.batched) == event.payload
+                for state in range(connection.known, log.durable.at(index) + 1)
+                if event.revision in (None, state)
+                and log.lineup.view(state).rows(batched=connection.batched) == event.payload
             )
             state = next(matching, None)
             log.learn(state, index)

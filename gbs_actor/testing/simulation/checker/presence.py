@@ -10,7 +10,7 @@ from gbs_actor.contract.events import ServerEvent
 from gbs_actor.testing.simulation.checker.events import JOIN, Connection
 from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Cause, Delivered
+from gbs_actor.testing.simulation.history import Cause, Closed, Delivered
 
 MARK_LIFETIME: Final = 10.0
 """Seconds after which an editing mark ends by itself."""
@@ -74,7 +74,7 @@ def _gone(facts: Facts, user: int, slug: str | None, index: int) -> int | None:
         stay
         for each in facts.connections.values()
         if each.event.user_id == user
-        for stay in _stays(each, slug)
+        for stay in _stays(facts, each, slug)
     ]
     end: float = index
     while still := [last for first, last in stays if first <= end < last]:
@@ -82,9 +82,12 @@ def _gone(facts: Facts, user: int, slug: str | None, index: int) -> int | None:
     return None if end == inf else int(end)
 
 
-def _stays(connection: Connection, slug: str | None) -> list[tuple[int, float]]:
+def _stays(facts: Facts, connection: Connection, slug: str | None) -> list[tuple[int, float]]:
     """Return from where to where a client may have been in a room over a connection."""
-    last = inf if connection.closed is None else connection.closed
+    closed = None if connection.closed is None else facts.history.moments[connection.closed].event
+    # Of who has vanished the server learns by its pings alone: that takes longer than a mark lasts.
+    vanished = isinstance(closed, Closed) and closed.half_open
+    last = inf if connection.closed is None or vanished else connection.closed
     if connection.in_doubt:
         return [(connection.opened, last)]
     places = [(connection.opened, slug if connection.event.resumed else connection.event.slug)]

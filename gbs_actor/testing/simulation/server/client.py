@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 
-from gbs_actor.contract.events import ClientEvent, CommandEvent, ServerEvent
-from gbs_actor.testing.network import SimStream
+from gbs_actor.contract.events import ClientEvent, ServerEvent
 from gbs_actor.testing.peers import (
-    HttpReply,
     Peer,
     PeerClosed,
     PeerOptions,
@@ -22,18 +19,12 @@ from gbs_actor.testing.peers import (
     Received,
     Reply,
 )
-from gbs_actor.testing.simulation.arguments import argument_of, command_id
-from gbs_actor.testing.simulation.disturbances import Disturbances
+from gbs_actor.testing.simulation.arguments import argument_of
 from gbs_actor.testing.simulation.history import (
-    READ,
-    Abandoned,
-    Answered,
     Cause,
     Closed,
     Delivered,
     Ending,
-    History,
-    Invoked,
     Json,
     Opened,
     Violated,
@@ -53,8 +44,10 @@ from gbs_actor.testing.simulation.plan.steps import (
 )
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.server import requests
+from gbs_actor.testing.simulation.server.invocations import Invocations
 from gbs_actor.testing.simulation.server.membership import Membership
-from gbs_actor.testing.simulation.server.requests import Request
+from gbs_actor.testing.simulation.server.over_http import HttpClient
+from gbs_actor.testing.simulation.server.run import Run
 
 BACK_OFF: Final = 0.5
 """Seconds after which a client tries again to connect; twice as many the next time."""
@@ -67,68 +60,6 @@ _FRAMES: Final[Mapping[Violation, tuple[bytes, int]]] = {
     "text": (b"\x81\x81\0\0\0\0\xff", 1007),
 }
 """What is sent, and the code that it is answered with (RFC 6455 §7.4.1)."""
-
-
-class Run(Protocol):
-    """What all clients of a run share."""
-
-    history: History
-    counters: Counter[str]
-    disturbances: Disturbances
-    nursery: trio.Nursery
-
-    def next_number(self) -> int:
-        """Return a number that is unique in the run."""
-        ...
-
-    def home_of(self, event: str, argument: Json) -> str | None:
-        """Return the retreat of the person or memo that a command is about, if there is one."""
-        ...
-
-    def token(self, participant: Participant, expires_in: float | None = None) -> str:
-        """Return a token.
-
-        :param expires_in: seconds; ``None``: one that lasts.
-        """
-        ...
-
-    def room_of(self, sid: str) -> str | None:
-        """Return the room that a session is in."""
-        ...
-
-    def chance(self) -> float:
-        """Return a number from 0 to 1."""
-        ...
-
-    async def open_stream(self, participant: Participant) -> SimStream:
-        """Open a connection.
-
-        :raises OSError: nothing listens.
-        """
-        ...
-
-    async def http(self, participant: Participant, request: Request) -> HttpReply:
-        """Send a request.
-
-        :raises OSError: nothing listens.
-        :raises PeerClosed: the connection has ended.
-        """
-        ...
-
-    async def wait_up(self) -> None:
-        """Wait until the server takes connections."""
-        ...
-
-
-@dataclass(slots=True)
-class _Asked:
-    """Something that was not answered yet."""
-
-    index: int
-    """Where it is in the history."""
-    taken: Callable[[Json], None]
-    moves: int | None = None
-    """How many moves were sent before it; ``None``: over HTTP, where that does not matter."""
 
 
 def _nothing(*_: object) -> None:
@@ -149,7 +80,8 @@ class Client:
         self._run = run
         self._peer = self._new_peer(SLUGS[participant.retreat or 0])
         self._membership = Membership()
-        self._asked: dict[int, _Asked] = {}
+        self._invocations = Invocations(participant, run)
+        self._http = HttpClient(participant, run, self._invocations, self.replica)
         self._work: deque[Callable[[], Awaitable[None]]] = deque()
         self._more = trio.lowlevel.ParkingLot()
         self._first: Join | None = None
@@ -161,6 +93,8 @@ class Client:
         self._closing = False
         self._ending: Ending = "server"
         """How its connection ends, as far as it is known before."""
+        self._half_open = False
+        """Whether it has vanished from its connection."""
         self._renewed = False
         """Whether it takes another token when the present one has expired."""
         self._identified: Callable[[], None] = _nothing
@@ -169,8 +103,6 @@ class Client:
         """Whether anything has come over the connection."""
         self._reading = True
         self._calm_again: Callable[[], None] = _nothing
-        self._again: list[tuple[str, Json]] = []
-        """Commands that are given again over the next connection."""
 
     def _new_peer(self, slug: str) -> Peer:
         who, run = self.participant, self._run
@@ -247,7 +179,7 @@ class Client:
         run.counters[f"connected: {who.transport}, {who.form}"] += 1
         if not plain:
             self._return_to_room(how, first, lost)
-        again, self._again = self._again, []
+        again, self._invocations.again = self._invocations.again, []
         for event, argument in again:
             run.counters["given again"] += 1
             self._later(partial(self._give, event, argument))
@@ -288,8 +220,10 @@ class Client:
             return
         self._run.counters[f"close code: {self._peer.close_code}"] += 1
         self._run.counters["upgraded"] += self._peer.upgraded
-        self._run.history.record(Closed(self.number, self._peer.close_code, self._ending))
+        closed = Closed(self.number, self._peer.close_code, self._ending, self._half_open)
+        self._run.history.record(closed)
         self.number, self._talking, self._ending = None, False, "server"
+        self._half_open = False
         self._work.clear()
         self.go_on_reading()
         self._identify()
@@ -308,6 +242,7 @@ class Client:
     def _lose(self, *, vanish: bool) -> None:
         stream = self._peer.stream
         if vanish:
+            self._half_open = True
             stream.half_open()
         if vanish or self._run.chance() < 0.5:
             self._peer.cut()
@@ -362,7 +297,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection, and record nothing more."""
-        self._closing = True
+        self._closing = self._invocations.closed = True
         self._run.counters["upgraded"] += self._peer.upgraded
         with suppress(PeerClosed):
             await self._peer.close()
@@ -383,14 +318,14 @@ class Client:
                 )
                 self._opened(resumed=resumed, slug=run.room_of(sid) if resumed else None)
             case "event":
-                self._take_event(received.name, received.payload)
+                self._take_event(received.name, received.payload, received.revision)
             case "disconnected":
                 run.counters["disconnected"] += 1
                 if self._ending == "server":
                     self._ending = "disconnect"
                 self._peer.cut()
 
-    def _take_event(self, name: str, payload: Any) -> None:
+    def _take_event(self, name: str, payload: Any, revision: int | None) -> None:
         run = self._run
         run.counters[f"event: {name}"] += 1
         if name == ServerEvent.ERROR:
@@ -403,7 +338,7 @@ class Client:
             return
         if self.number is None:
             raise AssertionError(f"{name} comes before the connection is open")
-        run.history.record(Delivered(self.number, name, payload))
+        run.history.record(Delivered(self.number, name, payload, revision))
         if name == ServerEvent.INITIAL_DATA:
             self._membership.succeeded()
             self.replica.listed(self._membership.room or "", payload)
@@ -446,35 +381,15 @@ class Client:
     def invoke(self, step: Invoke) -> None:
         """Give a command."""
         if step.http is not None and requests.is_request(step.event):
-            self._run.nursery.start_soon(self._write, step, SLUGS[step.http])
+            self._http.write(step, SLUGS[step.http])
         elif self._talking:
             self._later(lambda: self._give(step.event, argument_of(step, self.replica)))
 
     async def _give(self, event: str, argument: Json) -> None:
         membership = self._membership
         room = membership.room_after(membership.count, hoping=True)
-        slug, outside = self._place(event, argument, room)
+        slug, outside = self._invocations.place(event, argument, room)
         await self._ask(event, argument, slug, self.replica.accepted, outside=outside)
-
-    def _place(
-        self, event: str, argument: Json, room: str | None, code: str | None = None
-    ) -> tuple[str | None, bool]:
-        """Return the retreat that an event belongs to, and whether its client is outside of it.
-
-        :param code: of its answer, if it is an error.
-        """
-        if event == ClientEvent.USER_EDITING:
-            return room, room is None
-        named = argument.get("retreatSlug")
-        if named is not None:
-            return named, named != room
-        home = self._run.home_of(event, argument)
-        if room is None:
-            return home, True
-        # In a room, only a repeat is looked for in another retreat.
-        if command_id(event, argument) is None or home in (None, room) or code == "NOT_FOUND":
-            return room, False
-        return home, True
 
     def join(self, step: Join) -> None:
         """Join a retreat; without a connection, once there is one."""
@@ -540,113 +455,23 @@ class Client:
         """Send an event, and record what becomes of it."""
         if self.number is None:
             return
-        number = self._invoked(event, argument, slug, taken, self.number, outside=outside)
-        membership, peer = self._membership, self._peer
+        membership, peer, invocations = self._membership, self._peer, self._invocations
+        number = invocations.invoked(
+            event, argument, slug, taken, self.number, outside=outside, moves=membership.count
+        )
 
         def answered(reply: Reply | None) -> None:
             if reply is None:
-                self._abandon(number, event, argument)
+                invocations.abandon(number, event, argument)
             else:
-                self._correct(number, membership, reply.content)
-                self._answered(number, reply.content)
+                invocations.correct(number, membership, reply.content)
+                invocations.answered(number, reply.content)
 
         try:
             await peer.ask(event, argument, on_reply=answered)
         except PeerClosed:
             answered(None)
 
-    def _invoked(
-        self,
-        event: str,
-        argument: Json,
-        slug: str | None,
-        taken: Callable[[Json], None],
-        connection: int | None,
-        *,
-        outside: bool,
-    ) -> int:
-        run, who = self._run, self.participant
-        number = run.next_number()
-        moves = None if connection is None else self._membership.count
-        self._asked[number] = _Asked(len(run.history.moments), taken, moves)
-        run.history.record(
-            Invoked(
-                invocation=number,
-                client=who.number,
-                user_id=who.user,
-                connection=connection,
-                event=event,
-                argument=argument,
-                slug=slug,
-                command_id=command_id(event, argument),
-                outside=outside,
-                operator=who.operator,
-            )
-        )
-        return number
-
-    def _correct(self, number: int, membership: Membership, reply: Json) -> None:
-        """Correct a recorded invocation by what its client knows now of the room it was in."""
-        asked = self._asked.get(number)
-        if asked is None or asked.moves is None:
-            return
-        moments = self._run.history.moments
-        event = moments[asked.index].event
-        assert isinstance(event, Invoked)
-        if event.event in (ClientEvent.JOIN_RETREAT, ClientEvent.LEAVE_RETREAT):
-            return
-        room = membership.room_after(asked.moves, hoping=True)
-        slug, outside = self._place(event.event, event.argument, room, reply.get("code"))
-        if (slug, outside) != (event.slug, event.outside):
-            changed = replace(event, slug=slug, outside=outside)
-            moments[asked.index] = replace(moments[asked.index], event=changed)
-
-    def _answered(self, number: int, reply: Json) -> None:
-        asked = self._asked.pop(number, None)
-        if asked is None:
-            raise AssertionError(f"{number} is answered again: {reply}")
-        self._run.history.record(Answered(number, reply))
-        asked.taken(reply)
-
-    def _abandon(self, number: int, event: str, argument: Json) -> None:
-        if self._asked.pop(number, None) is None or self._closing:
-            return
-        self._run.history.record(Abandoned(number))
-        if self.participant.retries and command_id(event, argument) is not None:
-            self._again.append((event, argument))
-
-    # -- over HTTP
-
-    async def _write(self, step: Invoke, slug: str) -> None:
-        argument = argument_of(step, self.replica)
-        argument.pop("retreatSlug", None)
-        if step.event != CommandEvent.UNDO:
-            argument.pop("epoch", None)
-        request = requests.write(slug, step.event, argument, headers=self._run.chance() < 0.5)
-        await self._request(step.event, argument, slug, request)
-
     def read(self, step: Read) -> None:
         """Read a retreat over HTTP."""
-        slug, replica = SLUGS[step.retreat], self.replica
-        since = epoch = None
-        if step.behind is not None and replica.slug == slug:
-            since, epoch = max(0, replica.since - step.behind), replica.epoch
-        path = requests.read(slug, since, epoch)
-        argument = {"since": since, "epoch": epoch}
-        self._run.nursery.start_soon(self._request, READ, argument, slug, Request("GET", path))
-
-    async def _request(
-        self,
-        event: str,
-        argument: Json,
-        slug: str,
-        request: Request,
-    ) -> None:
-        number = self._invoked(event, argument, slug, _nothing, None, outside=True)
-        try:
-            reply = await self._run.http(self.participant, request)
-        except (OSError, PeerClosed):
-            self._abandon(number, event, argument)
-            return
-        self._run.counters[f"status: {reply.status}"] += 1
-        self._answered(number, requests.ack(reply))
+        self._http.read(step)

@@ -318,13 +318,13 @@ class _ServerPlayer(Player[Client]):
     # -- for clients
 
     def home_of(self, event: str, argument: Json) -> str | None:
-        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        """See :class:`~gbs_actor.testing.simulation.server.run.Run`."""
         if "memoId" in argument:
             return self.store.home_of_memo(argument["memoId"])
         return self.slug_of(argument)
 
     def token(self, participant: Participant, expires_in: float | None = None) -> str:
-        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        """See :class:`~gbs_actor.testing.simulation.server.run.Run`."""
         role = Role.ADMIN_MINISTER if participant.operator else Role.LINEUP_STAFF
         if expires_in is not None:
             return self.lineup.token(participant.user, role, expires_in=expires_in)
@@ -336,20 +336,20 @@ class _ServerPlayer(Player[Client]):
         return found
 
     def room_of(self, sid: str) -> str | None:
-        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        """See :class:`~gbs_actor.testing.simulation.server.run.Run`."""
         client = self.lineup.composition.clients.find(sid) if self.is_up else None
         return None if client is None else client.subscriber.room_slug
 
     def chance(self) -> float:
-        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        """See :class:`~gbs_actor.testing.simulation.server.run.Run`."""
         return self._random.random()
 
     async def open_stream(self, participant: Participant) -> SimStream:
-        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        """See :class:`~gbs_actor.testing.simulation.server.run.Run`."""
         return await self.lineup.open_stream(f"198.18.0.{participant.number + 1}")
 
     async def http(self, participant: Participant, request: Request) -> HttpReply:
-        """See :class:`~gbs_actor.testing.simulation.server.client.Run`."""
+        """See :class:`~gbs_actor.testing.simulation.server.run.Run`."""
         fields = {"Authorization": f"Bearer {self.token(participant)}", **request.headers}
         return await self.lineup.http(
             request.method, request.path, request.body, user=None, headers=fields
