@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from uuid import UUID, uuid4
 
 import pytest
 import trio
 
-from gbs_actor.client import Client, connect
+from gbs_actor.client import Client, CommandFailed, connect
 from gbs_actor.lineup.records import Row
 from tests.e2e.server_process import (
     RETREAT,
@@ -62,16 +62,25 @@ def number_of(client: Client, registration_id: int) -> int | None:
     return next(row.gbs_number for row in client.rows if row.id == registration_id)
 
 
+@asynccontextmanager
+async def one_on_each(
+    pair: tuple[ServerProcess, ServerProcess], users: tuple[int, int] = (1, 2)
+) -> AsyncIterator[list[Client]]:
+    """Two clients in the room, each on a server of its own."""
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(connect(server.url, token=token(user_id)))
+            for user_id, server in zip(users, pair, strict=True)
+        ]
+        for client in clients:
+            await client.join(RETREAT)
+        yield clients
+
+
 async def test_who_is_on_either_sees_the_edits_of_both_and_a_conflict(
     pair: tuple[ServerProcess, ServerProcess],
 ) -> None:
-    a, b = pair
-    async with (
-        connect(a.url, token=token(1, "가")) as first,
-        connect(b.url, token=token(2, "나")) as second,
-    ):
-        await first.join(RETREAT)
-        await second.join(RETREAT)
+    async with one_on_each(pair) as (first, second):
         person, other = movable(first)[:2]
         for number in range(1, 21):
             async with trio.open_nursery() as nursery:
@@ -79,6 +88,11 @@ async def test_who_is_on_either_sees_the_edits_of_both_and_a_conflict(
                 nursery.start_soon(second.assign, other, number)
         await until(lambda: same(first, second))
         assert number_of(first, person) == number_of(second, other) == 20
+        seen = pair[0].room()["revision"]
+        await first.assign(person, 3)
+        with pytest.raises(CommandFailed, match="CONFLICT"):
+            await second.assign(person, 4, base_revision=seen)
+        assert number_of(second, person) == 3
     revisions = {each.room()["revision"] for each in pair}
     assert len(revisions) == 1
 
@@ -86,13 +100,8 @@ async def test_who_is_on_either_sees_the_edits_of_both_and_a_conflict(
 async def test_the_same_command_on_both_at_once_is_done_once(
     pair: tuple[ServerProcess, ServerProcess],
 ) -> None:
-    a, b = pair
-    async with (
-        connect(a.url, token=token(1, "가")) as first,
-        connect(b.url, token=token(1, "가")) as second,
-    ):
-        await first.join(RETREAT)
-        await second.join(RETREAT)
+    a, _ = pair
+    async with one_on_each(pair, users=(1, 1)) as (first, second):
         person, before = movable(first)[0], a.room()["revision"]
         for number in range(1, 11):
             id_ = uuid4()
