@@ -58,6 +58,8 @@ def marks_go_with_their_user(facts: Facts) -> Found:
                 begun[key] = item.index
                 continue
             start = begun.pop(key, item.index)
+            if item.slug is None:
+                continue  # a leave was not answered: it is not known which room has sent it
             gone = _gone(facts, mark["userId"], item.slug, start)
             late = -inf if gone is None else facts.at(item.index) - facts.at(gone)
             if (

@@ -135,8 +135,8 @@ COMMITTING: Final = (
         "foreign",
         (
             Loading.compare_with_store,
-            "self._handle.outdated = False",
-            "self._handle.outdated = False\n    return None",
+            "self._handle.begin_comparison()",
+            "self._handle.begin_comparison()\n    return None",
         ),
     ),
     bug(
