@@ -14,6 +14,9 @@ from gbs_actor.lineup.records import Group, Row
 
 _encoder: Final = msgspec.json.Encoder()
 
+Key = tuple[str | int, ...]
+"""Stands for a row or a group: a newer state of it replaces one that waits."""
+
 
 class EncodedRow(msgspec.Struct, gc=False):
     """A line-up row as of one revision; encoded once, when its JSON is first read."""
@@ -29,7 +32,7 @@ class EncodedRow(msgspec.Struct, gc=False):
         return cls(row.id, row.revision, row)
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> Key:
         """Stands for the row, whatever its revision."""
         return ("row", self.id)
 
@@ -63,20 +66,26 @@ class EncodedRow(msgspec.Struct, gc=False):
 class EncodedGroup(msgspec.Struct, frozen=True, gc=False):
     """A group as of one revision."""
 
+    room: str
+    """The slug of its retreat."""
     number: int
     revision: int
     json: bytes
     """The group as a JSON object."""
 
     @property
-    def key(self) -> tuple[str, int]:
-        """Stands for the group, whatever its revision."""
-        return ("group", self.number)
+    def key(self) -> Key:
+        """Stands for the group, whatever its revision.
+
+        Each retreat has a group 1: one who moves on from a room is still sent what waits of it.
+        """
+        return ("group", self.room, self.number)
 
     @classmethod
-    def of(cls, group: Group, member: Row | None) -> EncodedGroup:
+    def of(cls, room: str, group: Group, member: Row | None) -> EncodedGroup:
         """Encode a group.
 
+        :param room: the slug of its retreat.
         :param member: the row of any member as of then; ``None``: there is none.
         """
         values: GroupUpdate | DeletedGroup = GroupUpdate(group.number, group.revision, group.memo)
@@ -93,7 +102,7 @@ class EncodedGroup(msgspec.Struct, frozen=True, gc=False):
                 member.full_attendance_count,
                 member.partial_attendance_count,
             )
-        return cls(group.number, group.revision, _encoder.encode(values))
+        return cls(room, group.number, group.revision, _encoder.encode(values))
 
 
 Part = EncodedRow | EncodedGroup
@@ -128,7 +137,7 @@ class PartsUpdate:
         return self._parts[-1].revision
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> Key:
         """The row or group that the first part is of."""
         return self._parts[0].key
 

@@ -93,7 +93,7 @@ class FanOut:
         self._observe(Tracepoint.APPLIED)
         if batch.changes:
             revision = self._rows.board.revision
-            sent = Changed(RowSequence(changed), _parts_of, replies)
+            sent = Changed(RowSequence(changed), self._parts_of, replies)
             await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
@@ -136,7 +136,7 @@ class FanOut:
                 await budget.spend(1 + len(rows))
             own = None if rows else _shown_revision(step, step.own_revision)
             replies.append(_Reply(step, rows, row, len(changed), revision, own))
-        sent = Changed(RowSequence(changed), _parts_of, replies)
+        sent = Changed(RowSequence(changed), self._parts_of, replies)
         await self._send_all(sent, replies, revision, budget)
         for reply in replies:
             if isinstance(reply.step.work, MarkUpdate):
@@ -333,6 +333,19 @@ class FanOut:
             rows = tuple(each.in_revision(known.own_revision(each.id)) for each in rows)
         return Accepted(repeat.revision, row, rows, repeated=True, result=repeat.result)
 
+    def _parts_of(self, replies: Sequence[_Reply]) -> PartSequence:
+        """Return what the steps of a batch have changed, for the batch form."""
+        return PartSequence.of(
+            self._handle.slug,
+            (
+                (reply.step.outcome, reply.rows, reply.step.work.command.client_made_id)
+                for reply in replies
+                if isinstance(reply.step.outcome, Change)
+                and isinstance(reply.step.work, Submission)
+                and (reply.step.outcome.registrations or reply.step.outcome.groups)
+            ),
+        )
+
     def _budget(self, *, shielded: bool = False) -> WorkBudget:
         return WorkBudget(self._handle.config.deliveries_per_yield, shielded=shielded)
 
@@ -364,14 +377,3 @@ def _own_rows(change: Change, reply: _Reply) -> tuple[EncodedRow, ...]:
         return reply.rows
     own = {each.id for each in change.registrations}
     return tuple(row for row in reply.rows if row.id in own)
-
-
-def _parts_of(replies: Sequence[_Reply]) -> PartSequence:
-    """Return what the steps of a batch have changed, for the batch form."""
-    return PartSequence.of(
-        (reply.step.outcome, reply.rows, reply.step.work.command.client_made_id)
-        for reply in replies
-        if isinstance(reply.step.outcome, Change)
-        and isinstance(reply.step.work, Submission)
-        and (reply.step.outcome.registrations or reply.step.outcome.groups)
-    )

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from gbs_actor.contract.batch_form import ChangedBy, ChangeSummary
 from gbs_actor.lineup.changes import Change
 from gbs_actor.rooms.delivery import Format
-from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Part, PartsUpdate
+from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Key, Part, PartsUpdate
 from gbs_actor.rooms.piece_sequence import PieceSequence
 from gbs_actor.store.protocol import DeltaEntry
 
@@ -30,9 +30,12 @@ class PartSequence(PieceSequence[Part]):
         self._pieces: dict[tuple[Format, int, int], Any] = {}
 
     @classmethod
-    def of(cls, changes: Iterable[tuple[Change, Sequence[EncodedRow], bool]]) -> PartSequence:
+    def of(
+        cls, room: str, changes: Iterable[tuple[Change, Sequence[EncodedRow], bool]]
+    ) -> PartSequence:
         """Return what some changes have made of rows and groups.
 
+        :param room: the slug of the retreat.
         :param changes: ascending by revision, each with the rows that read differently since,
             and whether a client has given its command id.
         """
@@ -42,7 +45,7 @@ class PartSequence(PieceSequence[Part]):
             own = {registration.id for registration in change.registrations}
             members = {row.gbs_number: row for row in change.rows}
             parts.extend(row for row in rows if row.id in own)
-            parts.extend(EncodedGroup.of(it, members.get(it.number)) for it in change.groups)
+            parts.extend(EncodedGroup.of(room, it, members.get(it.number)) for it in change.groups)
             summaries[change.revision] = _summary(change, client_made_id=client_made_id)
         return cls(parts, summaries)
 
@@ -52,7 +55,7 @@ class PartSequence(PieceSequence[Part]):
 
     def _build(self, form: Format, start: int, end: int) -> Iterator[int]:
         chosen = self._items[start:end]
-        last: dict[tuple[str, int], Part] = {}
+        last: dict[Key, Part] = {}
         for part in chosen:
             last.pop(part.key, None)
             last[part.key] = part

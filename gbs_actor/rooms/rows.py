@@ -169,7 +169,9 @@ class EncodedRows:
         parts: list[Part] = [self._own_row(row_id) for row_id in ids]
         for group in groups:
             members = board.members(group.number)
-            parts.append(EncodedGroup.of(group, board.row(members[0]) if members else None))
+            parts.append(
+                EncodedGroup.of(board.slug, group, board.row(members[0]) if members else None)
+            )
         parts.sort(key=attrgetter("revision"))  # it is stable: rows stay before groups
         return parts
 

@@ -240,7 +240,9 @@ class Both:
             )
             if group is not None:
                 members = board.members(number)
-                encoded = EncodedGroup.of(group, board.row(members[0]) if members else None)
+                encoded = EncodedGroup.of(
+                    board.slug, group, board.row(members[0]) if members else None
+                )
                 assert msgspec.json.decode(encoded.json) == view.group(number)
         assert [row.id for row in sorted(board.rows(), key=sort_key)] == list(board.ordered_ids())
 

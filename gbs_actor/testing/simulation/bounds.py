@@ -11,7 +11,7 @@ from trio.lowlevel import Task
 
 from gbs_actor.gateway.audit_trail import MAX_QUEUED
 from gbs_actor.gateway.traces import MAX_TRACES
-from gbs_actor.rooms import RoomSupervisor
+from gbs_actor.rooms import RoomState, RoomSupervisor
 from gbs_actor.server.composition import Composition
 
 Bound = tuple[str, int, int]
@@ -59,7 +59,8 @@ def of_rooms(rooms: RoomSupervisor) -> Iterator[Bound]:
         yield "queued marks", mailbox._marks, size
         if room.batch is not None:
             yield "commands in hand", len(room.batch.steps), config.batch_size
-        yield "editing marks", len(room.marks), len(room.subscribers) + 1
+        if room.state is RoomState.RUNNING:  # it ends the marks of who has left as it starts again
+            yield "editing marks", len(room.marks), len(room.subscribers) + 1
         if (rows := room.rows) is not None:
             recent = int(config.recent_changes_time) + 2
             yield "recent revisions", len(rows._recent._reached), recent

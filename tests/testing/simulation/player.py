@@ -537,7 +537,9 @@ class Player:
                 self.encoded(each.id, batched=True) for each in change.registrations
             ]
             members = {row.gbs_number: row for row in change.rows}
-            parts += [EncodedGroup.of(it, members.get(it.number)) for it in change.groups]
+            parts += [
+                EncodedGroup.of(self.board.slug, it, members.get(it.number)) for it in change.groups
+            ]
             self.put_parts(line, parts)
 
     def put_parts(self, line: Line, parts: Sequence[EncodedRow | EncodedGroup]) -> None:
@@ -565,7 +567,9 @@ class Player:
         parts: list[EncodedRow | EncodedGroup] = [e for e in encoded if e.revision >= since]
         for group in board.groups_since(since):
             members = board.members(group.number)
-            parts.append(EncodedGroup.of(group, board.row(members[0]) if members else None))
+            parts.append(
+                EncodedGroup.of(board.slug, group, board.row(members[0]) if members else None)
+            )
         parts.sort(key=lambda part: part.revision)
         self.put_parts(line, parts)
 
