@@ -116,3 +116,25 @@ def test_the_server_keeps_the_mark_of_a_client_that_has_vanished() -> None:
         people=7,
     )
     assert check(simulate(plan, layer="server").history) == []
+
+
+def test_a_group_that_waits_is_not_replaced_by_one_of_another_room() -> None:
+    plan = Plan(
+        seed=1382,
+        profile="moves",
+        clients=(
+            Participant(number=0, user=101, form="batch"),
+            Participant(number=2, user=103, form="batch", retreat=1),
+        ),
+        steps=(
+            steps.Join(client=2),
+            steps.Wait(seconds=7.0),
+            steps.Invoke(2, "update-gbs-number", {"lineupId": 2, "gbsNumber": 5}),
+            steps.Invoke(0, "update-gbs-number", {"lineupId": 8, "gbsNumber": 1}),
+            steps.Invoke(0, "update-gbs-number", {"lineupId": 11, "gbsNumber": 1}, named=1),
+            steps.StopReading(client=2),
+            steps.Join(client=2, retreat=1),
+        ),
+        retreats=2,
+    )
+    assert check(simulate(plan).history) == []
