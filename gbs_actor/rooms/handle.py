@@ -318,8 +318,8 @@ class RoomHandle:
     @property
     def behind(self) -> bool:
         """Whether the store has changes that the board lacks, or may have some."""
-        hint, version = self._hint, self.version
-        if self.outdated or hint is None or version is None:
+        hint = self._hint
+        if self.outdated or hint is None or (version := self.version) is None:
             return self.outdated
         return hint.epoch != version.epoch or hint.revision > version.revision
 
