@@ -108,6 +108,9 @@ class RoomHandle:
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""
+        self.replying_after_crash = False
+        """Whether the room has crashed and replies without its board, which may lack what it
+        acknowledges."""
         self.confirmed_at = 0
         """The number of the last read that has found the store where the board is."""
         self.one_by_one = 0

@@ -87,7 +87,9 @@ class RestartLoop:
         pause = handle.config.crash_cool_down if failed else handle.crashes.next_delay()
         self._publish_crash(pause, failed=failed)
         if handle.batch is not None:
+            handle.replying_after_crash = True
             await self._reply_after_crash(room, failed=failed)
+            handle.replying_after_crash = False
         handle.restart_requested = False  # from here on a request ends the pause
         handle.enter(RoomState.FAILED if failed else RoomState.BACKOFF)
         handle.reject_queued(RESTARTED, joins=UNAVAILABLE if failed else None)

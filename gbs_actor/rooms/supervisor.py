@@ -419,8 +419,11 @@ class RoomSupervisor:
             handle.reject_queued(SHUTTING_DOWN, joins=SHUTTING_DOWN)
 
     def _running(self, slug: str) -> RoomHandle | None:
+        """Return a room whose board has all that it has acknowledged."""
         handle = self._handles.get(slug)
-        return None if handle is None or handle.state is not RoomState.RUNNING else handle
+        if handle is None or handle.state is not RoomState.RUNNING or handle.replying_after_crash:
+            return None
+        return handle
 
     # -- supervision ----------------------------------------------------------------------
 

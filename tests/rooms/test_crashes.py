@@ -17,6 +17,7 @@ from gbs_actor.rooms import (
     RoomSettings,
     RoomState,
     RoomSupervisor,
+    Snapshot,
     Tracepoint,
 )
 from gbs_actor.testing.store import Fault
@@ -53,6 +54,20 @@ async def test_what_was_committed_before_a_crash_is_answered_and_seen_after_it(
         assert isinstance(answer, Accepted)
         assert other.rows == client.rows
         assert other.rows[7]["gbsNumber"] == 1
+
+
+async def test_a_read_while_a_room_replies_after_a_crash_has_what_was_acknowledged(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(config=RoomSettings(deliveries_per_yield=1)) as w:
+        clients = [await w.client(user) for user in range(1, 9)]
+        w.bugs.at = [Tracepoint.COMMITTED]
+        answer = await clients[0].ask(AssignNumber(7, 1))
+        assert isinstance(answer, Accepted)
+        assert w.state() is RoomState.RUNNING  # it has not replied to all
+        read = await w.supervisor.read("winter")
+        assert isinstance(read, Snapshot)
+        assert read.revision == answer.revision
 
 
 async def test_a_commit_that_a_crash_cut_off_is_looked_up_and_answered(
