@@ -7,10 +7,10 @@ from math import inf
 from typing import Any, Final
 
 from gbs_actor.contract.events import ServerEvent
-from gbs_actor.testing.simulation.checker.events import JOIN, Connection
+from gbs_actor.testing.simulation.checker.events import JOIN, LEAVE, Connection, Item
 from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Cause, Closed, Delivered
+from gbs_actor.testing.simulation.history import Answered, Cause, Closed, Delivered
 
 MARK_LIFETIME: Final = 10.0
 """Seconds after which an editing mark ends by itself."""
@@ -50,6 +50,8 @@ def marks_go_with_their_user(facts: Facts) -> Found:
         begun: dict[Any, int] = {}
         for item in connection.items:
             event = item.event
+            if _is_move(facts, item):
+                begun.clear()  # who was elsewhere has missed the ends
             if not isinstance(event, Delivered) or event.event != ServerEvent.USER_EDITING:
                 continue
             mark = event.payload
@@ -68,6 +70,15 @@ def marks_go_with_their_user(facts: Facts) -> Found:
                 and not _is_disturbed(facts, connection, gone, item.index)
             ):
                 yield item.index, f"the mark {key} ends {late:g} s after who has set it has left"
+
+
+def _is_move(facts: Facts, item: Item) -> bool:
+    """Whether it is the reply to a join or a leave."""
+    event = item.event
+    return isinstance(event, Answered) and facts.invocations[event.invocation].event.event in (
+        JOIN,
+        LEAVE,
+    )
 
 
 def _gone(facts: Facts, user: int, slug: str | None, index: int) -> int | None:
