@@ -138,3 +138,28 @@ def test_a_group_that_waits_is_not_replaced_by_one_of_another_room() -> None:
         retreats=2,
     )
     assert check(simulate(plan).history) == []
+
+
+def test_a_mark_that_ends_while_its_viewer_is_elsewhere_is_no_longer_known_to_it() -> None:
+    plan = Plan(
+        seed=31,
+        profile="general",
+        clients=(
+            Participant(number=0, user=101),
+            Participant(number=3, user=104, operator=True),
+            Participant(number=15, user=116),
+        ),
+        steps=(
+            steps.Mark(client=3, registration=5, field="lineupMemo"),
+            steps.Wait(),
+            steps.Leave(client=0),
+            steps.Leave(client=3),
+            steps.Wait(),
+            steps.Join(client=3),
+            steps.Wait(seconds=70.0),
+            steps.Invoke(15, "update-gbs-number", {"lineupId": 3, "gbsNumber": None}),
+            steps.Join(client=0),
+            steps.Mark(client=3, registration=5, field="lineupMemo"),
+        ),
+    )
+    assert check(simulate(plan).history) == []
