@@ -74,11 +74,20 @@ async def test_rows_are_in_their_order_in_the_document_once_the_scroll_ends(
     pages: int, origin: str
 ) -> None:
     async with grid_page(pages, origin, "rows=2000") as page:
-        await page.browser.evaluate("document.querySelector('.grid-scroller').scrollTop = 300")
-        await page.drawn()
-        assert await rows_drawn(page) != sorted(await rows_drawn(page))
         rows = "[...document.querySelectorAll('.grid-row:not([hidden])')]"
         index = "Number(row.getAttribute('aria-rowindex'))"
+        # Right behind the drawing: a moment later they are in order.
+        drawn: list[int] = await page.browser.evaluate(
+            "new Promise((done) => {"
+            "  const scroller = document.querySelector('.grid-scroller');"
+            "  const observer = new MutationObserver(() => {"
+            f"    observer.disconnect(); done({rows}.map((row) => {index}));"
+            "  });"
+            "  observer.observe(scroller, { attributes: true, subtree: true });"
+            "  scroller.scrollTop = 300;"
+            "})"
+        )
+        assert drawn != sorted(drawn)
         await page.browser.until(
             f"{rows}.every((row, at, all) => at === 0 || {index} > "
             f"Number(all[at - 1].getAttribute('aria-rowindex')))"
