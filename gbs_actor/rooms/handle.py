@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -112,6 +113,8 @@ class RoomHandle:
         """The number of the last read that has found the store where the board is."""
         self.one_by_one = 0
         """So many of the next commands are committed alone: one of them is poisonous."""
+        self.one_by_one_until = inf
+        """Trio time from which on these get ROOM_BUSY instead."""
         self.resolving = False
         self.store_down = False
         self._publish_hint = publish_hint

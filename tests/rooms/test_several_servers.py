@@ -28,7 +28,7 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.rooms import Accepted, Done, RoomSettings, Snapshot, Tracepoint, batch_runner
-from gbs_actor.store.protocol import Attempt, Delta, RowsLocked
+from gbs_actor.store.protocol import Delta
 from gbs_actor.testing.scheduling import run
 from gbs_actor.testing.store import Fault, SimStore
 from tests.bus.hub import Hub
@@ -651,48 +651,3 @@ async def test_a_repeat_in_an_outage_is_not_acknowledged_with_a_row_that_may_be_
         b.store.begin_outage()
         again = await client.ask(AssignNumber(7, 1), command_id=ID)
         assert code(again) is Code.STORE_UNAVAILABLE
-
-
-# -- rows that another program holds
-
-
-class _HeldStore(SimStore):
-    """Another program's transaction holds the row of person 7 until some moment."""
-
-    held_until = 0.0
-
-    async def commit(self, attempt: Attempt) -> Delta | None:
-        ids = {row.id for change in attempt.changes for row in change.registrations}
-        if 7 in ids and trio.current_time() < self.held_until:
-            await trio.sleep(0.2)
-            raise RowsLocked("held")
-        return await super().commit(attempt)
-
-
-async def test_a_batch_waits_for_rows_that_are_held_for_a_moment(
-    autojump_clock: MockClock,
-) -> None:
-    async with nodes(1, stores=_HeldStore) as (a,):
-        assert isinstance(a.store, _HeldStore)
-        client = await a.client(1)
-        a.store.held_until = trio.current_time() + 0.8
-        given_ = [client.give(client.command(AssignNumber(id_, 1))) for id_ in (7, 8)]
-        await client.subscriber.wait_replied()
-        assert [accepted(each.answers[0]).revision for each in given_] == [1, 2]
-
-
-async def test_who_wants_to_change_held_rows_is_told_so_and_the_others_are_not_held_up(
-    autojump_clock: MockClock,
-) -> None:
-    async with nodes(1, stores=_HeldStore) as (a,):
-        assert isinstance(a.store, _HeldStore)
-        client = await a.client(1)
-        started = trio.current_time()
-        a.store.held_until = started + 60
-        given_ = [client.give(client.command(AssignNumber(id_, 1))) for id_ in (7, 8)]
-        await client.subscriber.wait_replied()
-        assert code(given_[0].answers[0]) is Code.ROOM_BUSY
-        assert accepted(given_[1].answers[0]).revision == 1
-        assert 1.0 < trio.current_time() - started < 1.7
-        late = await client.ask(AssignNumber(7, 2))
-        assert code(late) is Code.ROOM_BUSY
