@@ -41,7 +41,7 @@ from gbs_actor.rooms.statistics import LastChange, RoomState
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
-from gbs_actor.store.protocol import RetreatVersion
+from gbs_actor.store.protocol import DeltaEntry, RetreatVersion
 
 CRASHED: Final = (RoomState.BACKOFF, RoomState.FAILED)
 """The states in which a room waits for its next start."""
@@ -351,6 +351,13 @@ class RoomHandle:
         self.last_changes.extendleft(map(LastChange.of, changes[-LAST_CHANGES:]))
         if self._publish_hint is not None and changes and (version := self.version) is not None:
             self._publish_hint(version.id, version.epoch, changes[-1].revision)
+
+    def note_entries(self, entries: Sequence[DeltaEntry]) -> None:
+        """Keep the latest of what other servers have committed for operators.
+
+        :param entries: ascending by revision.
+        """
+        self.last_changes.extendleft(map(LastChange.of_entry, entries[-LAST_CHANGES:]))
 
     def holds_target(self, action: Action) -> bool:
         """Whether the registration or memo that an action is about is on the board."""

@@ -19,6 +19,7 @@ from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import (
     LOCK_TIMEOUT,
     Delta,
+    LockLost,
     OutcomeUnknown,
     RowsLocked,
     StoreUnavailable,
@@ -256,7 +257,7 @@ class TestSessionsThatEnd:
         attempt = desk.attempt(changes)
         async with postgres.locked(desk.retreat_id, desk.board.epoch, 0) as retreat:
             await terminate_others(outside)
-            with pytest.raises(StoreUnavailable, match="lost"):
+            with pytest.raises(LockLost, match="lost"):
                 await retreat.commit(attempt)
         assert not await postgres.committed(desk.retreat_id, attempt.id)
         assert postgres.statistics().unknown_outcomes == 0
