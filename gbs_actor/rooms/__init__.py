@@ -23,7 +23,7 @@ The life of a batch::
     +-----------+------------+
                 |                 Delta: another writer was faster; take it over, decide
     +-----------v------------+      again, the third time with the retreat locked
-    |  commit                |    RowsLocked: again for a second, then one by one
+    |  commit                |    RowsLocked: reject what is on held rows, again with the rest
     |                        |    StoreUnavailable: STORE_UNAVAILABLE, wait for the store
     |   Phase.COMMITTING     |    OutcomeUnknown: commit a fence, then look into the log
     +-----------+------------+

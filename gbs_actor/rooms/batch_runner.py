@@ -16,6 +16,7 @@ from gbs_actor.rooms.decisions import Decisions
 from gbs_actor.rooms.delivery import BUSY, INTERNAL, NOT_IN_ROOM, STORE_DOWN
 from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
+from gbs_actor.rooms.held_rows import HeldRows
 from gbs_actor.rooms.loading import Loading
 from gbs_actor.rooms.mailbox import MarkUpdate
 from gbs_actor.rooms.rows import EncodedRows
@@ -23,6 +24,7 @@ from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.store.protocol import (
     CommitRefused,
+    LockLost,
     OutcomeUnknown,
     RepeatedCommands,
     RowsLocked,
@@ -36,11 +38,10 @@ MAX_MISSES: Final = 2
 """How often others may be faster than a batch before it locks the retreat."""
 MAX_ROUNDS: Final = 5
 """How often a batch is decided anew before its commands get ROOM_BUSY: others were faster, or had
-accepted some of it, or the retreat had to be loaded under the lock."""
+accepted some of it, or the retreat had to be loaded under the lock, or the lock was lost."""
 ROWS_TIMEOUT: Final = 1.0
-"""Seconds for which a batch is tried while another program's transaction holds rows of it."""
-_ROWS_PAUSE: Final = 0.05
-"""Seconds between two tries: the store has waited for the rows."""
+"""Seconds for which a batch is tried, and then its commands one by one, while another program's
+transaction holds rows that cannot be found."""
 
 
 class BatchRunner:
@@ -67,6 +68,7 @@ class BatchRunner:
         self._subscriptions = subscriptions
         self._fan_out = fan_out
         self._decisions = Decisions(store, handle.config)
+        self._held_rows = HeldRows(handle, store, loading)
 
     async def run(self, batch: Batch) -> None:
         """Carry out a batch, to the last reply; it is the handle's meanwhile.
@@ -110,7 +112,12 @@ class BatchRunner:
         """
         handle = self._handle
         misses = rounds = 0
-        rows_deadline = -inf if batch.apart else inf
+        rows_deadline = inf
+        if batch.apart:
+            rows_deadline = -inf
+            if trio.current_time() >= handle.one_by_one_until:
+                self._reject(batch, BUSY)
+                return False
         while rounds <= MAX_ROUNDS:
             batch.steps = [step for step in batch.steps if not step.work.replied]
             if not batch.steps:
@@ -136,10 +143,14 @@ class BatchRunner:
             except RowsLocked:
                 batch.phase = Phase.DECIDING
                 rows_deadline = min(rows_deadline, trio.current_time() + ROWS_TIMEOUT)
-                if trio.current_time() + _ROWS_PAUSE > rows_deadline:
-                    self._divide(batch, BUSY)
+                if trio.current_time() >= rows_deadline:
+                    self._divide(batch, BUSY, until=trio.current_time() + ROWS_TIMEOUT)
                     return False
-                await self._loading.while_serving(partial(trio.sleep, _ROWS_PAUSE))
+                self._held_rows.suspect(batch)
+            except LockLost as lost:
+                batch.phase = Phase.DECIDING
+                rounds += 1
+                log.warning("room %s: %s", handle.slug, lost, extra={"room": handle.slug})
             except StoreUnavailable:
                 batch.phase = Phase.DECIDING
                 self._reject(batch, STORE_DOWN)
@@ -174,6 +185,9 @@ class BatchRunner:
         await self._decisions.prepare(batch, self._rows.board)
         if not await self._decide(batch) or not batch.changes:
             return None
+        while await self._held_rows.reject(batch):
+            if not await self._decide(batch) or not batch.changes:
+                return None
         missed = await self._commits.commit(batch)
         self._handle.stale_commits += missed is not None
         return missed
@@ -184,6 +198,7 @@ class BatchRunner:
         :returns: what has to be loaded first, if anything has; nothing was decided then.
         """
         handle, board = self._handle, self._rows.board
+        await self._held_rows.reject(batch)  # as it was decided before
         await self._decisions.prepare(batch, board)
         handle.locks += 1
         begun = handle.freshness.begin()
@@ -270,11 +285,15 @@ class BatchRunner:
         else:
             self._reject(batch, STORE_DOWN)
 
-    def _divide(self, batch: Batch, rejection: Rejection) -> None:
-        """Let each command of a batch be committed apart; reject one that is alone already."""
+    def _divide(self, batch: Batch, rejection: Rejection, *, until: float = inf) -> None:
+        """Let each command of a batch be committed apart; reject one that is alone already.
+
+        :param until: Trio time from which on the rest gets ROOM_BUSY.
+        """
         handle = self._handle
         if len(batch.steps) > 1:
             handle.one_by_one = len(batch.steps)
+            handle.one_by_one_until = until
             handle.mailbox.put_back(step.work for step in batch.steps)
         else:
             self._reject(batch, rejection)

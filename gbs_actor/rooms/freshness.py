@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
 from gbs_actor.store.protocol import RetreatVersion, Store, StoreUnavailable
+
+_SOON: Final = 1.0
+"""Seconds within which a query has to fail to be sent again."""
+_RETRY_PAUSE: Final = 0.1
+"""Seconds before it is."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,9 +83,20 @@ class Freshness:
             query.number = self.begin()
             self.checks += 1
             try:
-                query.versions = await self._store.versions(query.ids)
+                query.versions = await self._read(query.ids)
                 query.failure = None
             except StoreUnavailable as failure:
                 query.failure = failure
             finally:
                 query.done.set()
+
+    async def _read(self, retreat_ids: Collection[int]) -> Mapping[int, RetreatVersion]:
+        """Read versions; if that fails soon, once more: one failure is no outage."""
+        started = trio.current_time()
+        try:
+            return await self._store.versions(retreat_ids)
+        except StoreUnavailable:
+            if trio.current_time() - started > _SOON:
+                raise  # they have waited for long enough
+        await trio.sleep(_RETRY_PAUSE)
+        return await self._store.versions(retreat_ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -40,7 +41,7 @@ from gbs_actor.rooms.statistics import LastChange, RoomState
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
-from gbs_actor.store.protocol import RetreatVersion
+from gbs_actor.store.protocol import DeltaEntry, RetreatVersion
 
 CRASHED: Final = (RoomState.BACKOFF, RoomState.FAILED)
 """The states in which a room waits for its next start."""
@@ -115,6 +116,8 @@ class RoomHandle:
         """The number of the last read that has found the store where the board is."""
         self.one_by_one = 0
         """So many of the next commands are committed alone: one of them is poisonous."""
+        self.one_by_one_until = inf
+        """Trio time from which on these get ROOM_BUSY instead."""
         self.resolving = False
         self.store_down = False
         self._publish_hint = publish_hint
@@ -351,6 +354,13 @@ class RoomHandle:
         self.last_changes.extendleft(map(LastChange.of, changes[-LAST_CHANGES:]))
         if self._publish_hint is not None and changes and (version := self.version) is not None:
             self._publish_hint(version.id, version.epoch, changes[-1].revision)
+
+    def note_entries(self, entries: Sequence[DeltaEntry]) -> None:
+        """Keep the latest of what other servers have committed for operators.
+
+        :param entries: ascending by revision.
+        """
+        self.last_changes.extendleft(map(LastChange.of_entry, entries[-LAST_CHANGES:]))
 
     def holds_target(self, action: Action) -> bool:
         """Whether the registration or memo that an action is about is on the board."""

@@ -175,6 +175,7 @@ class Loading:
         if not handle.freshness.shared:
             self._warn("another writer has changed it")
         handle.rows.catch_up(delta)
+        handle.note_entries(delta.entries)
         handle.deltas += 1
         handle.progressed_at = trio.current_time()
         return True

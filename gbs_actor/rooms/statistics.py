@@ -16,6 +16,7 @@ from gbs_actor.lineup.commands import Kind
 from gbs_actor.observability import Bucket, Durations
 from gbs_actor.rooms.delivery import Presence
 from gbs_actor.rooms.subscriber import SubscriberStatistics
+from gbs_actor.store.protocol import DeltaEntry
 
 
 class RoomState(StrEnum):
@@ -131,6 +132,20 @@ class LastChange(msgspec.Struct, frozen=True, rename="camel"):
             "" if author is None else author.name,
             change.registration_id,
             change.at,
+        )
+
+    @classmethod
+    def of_entry(cls, entry: DeltaEntry) -> LastChange:
+        """Return a change of another server as operators see it."""
+        ids = entry.registration_ids
+        return cls(
+            entry.revision,
+            entry.command_id,
+            entry.kind,
+            entry.author_id,
+            entry.author_name,
+            ids[0] if len(ids) == 1 else None,
+            entry.at,
         )
 
 

@@ -27,6 +27,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     Delta,
     LockedRetreat,
+    LockLost,
     Progress,
     RetreatExists,
     RetreatVersion,
@@ -34,6 +35,7 @@ from gbs_actor.store.protocol import (
     StoreStatistics,
     StoreUnavailable,
 )
+from gbs_actor.store.rows import RowKey
 from gbs_actor.store.seed.layout import lay_out
 from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.store.writes import check_revisions, collapse
@@ -170,6 +172,11 @@ class MemoryStore:
             yield _LockedRetreat(delta, hold, stored, self._commit_and_count)
         finally:
             hold.release()
+
+    async def held_rows(self, retreat_id: int, rows: Collection[RowKey]) -> frozenset[RowKey]:
+        """Return none: there are no other programs."""
+        await self._contact()
+        return frozenset()
 
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -471,7 +478,7 @@ class _LockedRetreat:
         check_revisions(attempt.expected_revision, attempt.changes)
         await trio.lowlevel.checkpoint()
         if self._hold.ended:
-            raise StoreUnavailable("the lock of the retreat is lost")
+            raise LockLost("the lock of the retreat is lost")
         if not self._stored.is_at(attempt.epoch, attempt.expected_revision):
             raise ValueError(f"the retreat is not at revision {attempt.expected_revision}")
         try:

@@ -17,6 +17,7 @@ from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
+from gbs_actor.store.rows import RowKey
 from gbs_actor.store.seed.seed import RetreatSeed
 
 DELTA_LIMIT: Final = 2_000
@@ -42,6 +43,10 @@ class CommitRefused(StoreError):
     def __init__(self, message: str, *, data_error: bool = False) -> None:
         super().__init__(message)
         self.data_error = data_error
+
+
+class LockLost(StoreUnavailable):
+    """The lock of a retreat was lost before a commit was sent, as whoever had it was too slow."""
 
 
 class RowsLocked(StoreError):
@@ -155,7 +160,7 @@ class LockedRetreat(Protocol):
         :raises RepeatedCommands: as :meth:`Store.commit`; so are the following.
         :raises RowsLocked: …
         :raises CommitRefused: …; or other programs have changed rows that the changes rest on.
-        :raises StoreUnavailable: the lock was lost before the commit was sent.
+        :raises LockLost: nothing has changed.
         :raises OutcomeUnknown: …
         """
         ...
@@ -264,6 +269,13 @@ class Store(Protocol):
         :param epoch: of the state that the caller has, as is ``revision``.
         :raises StoreUnavailable: the lock cannot be had, or there is no such retreat; nothing has
             changed.
+        """
+        ...
+
+    async def held_rows(self, retreat_id: int, rows: Collection[RowKey]) -> frozenset[RowKey]:
+        """Return which of these rows the transactions of other programs hold; waits for none.
+
+        That of the retreat is there alone: others are not known then.
         """
         ...
 

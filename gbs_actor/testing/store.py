@@ -23,11 +23,14 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     Delta,
     LockedRetreat,
+    LockLost,
     OutcomeUnknown,
     RetreatVersion,
+    RowsLocked,
     StoreError,
     StoreUnavailable,
 )
+from gbs_actor.store.rows import RowKey, written_rows
 from gbs_actor.store.writes import check_revisions
 from gbs_actor.testing.environment import seeded_environment
 
@@ -37,6 +40,8 @@ SLOWNESS: Final = 1.0
 """Seconds that a slow call takes longer."""
 LATENESS: Final = 4.0
 """Seconds after which a late commit takes effect."""
+ROWS_TIMEOUT: Final = 0.2
+"""Seconds that a commit waits, with the retreat's lock, for rows that other programs hold."""
 READ_TIMEOUT: Final = 5.0
 """Seconds after which a read that hangs is given up."""
 
@@ -113,6 +118,8 @@ class SimStore(MemoryStore):
         """Called with the slug and its epoch, in the very step in which that is a new one."""
         self.on_fault: Callable[[Operation, Fault], None] = _ignore_fault
         """Called when a fault happens to a call."""
+        self._held: set[tuple[int, RowKey]] = set()
+        self._released = trio.lowlevel.ParkingLot()
         self._attach(foreign=False)
 
     def _attach(self, *, foreign: bool) -> None:
@@ -160,6 +167,15 @@ class SimStore(MemoryStore):
     def busy(self) -> bool:
         """Whether a call has no answer yet, or a fault is still to happen."""
         return bool(self._in_flight or self._reading or any(self._faults.values()))
+
+    def hold(self, retreat_id: int, *rows: RowKey) -> None:
+        """Let a transaction of another program hold rows of a retreat, until they are released."""
+        self._held.update((retreat_id, key) for key in rows)
+
+    def release_rows(self) -> None:
+        """End all transactions of other programs."""
+        self._held.clear()
+        self._released.unpark_all()
 
     def home_of_memo(self, memo_id: int) -> str | None:
         """Return the slug of the retreat that has, or had, a memo; reads without a checkpoint."""
@@ -239,6 +255,12 @@ class SimStore(MemoryStore):
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return await self._answered(super().committed(retreat_id, attempt_id))
 
+    async def held_rows(self, retreat_id: int, rows: Collection[RowKey]) -> frozenset[RowKey]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        held = self._held.intersection((retreat_id, key) for key in rows)
+        await self._answered(super().held_rows(retreat_id, rows))
+        return frozenset(key for _, key in held)
+
     async def find_commands(self, retreat_id: int, ids: Collection[UUID]) -> dict[UUID, LogEntry]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return await self._answered(super().find_commands(retreat_id, ids))
@@ -302,6 +324,7 @@ class SimStore(MemoryStore):
             case Fault.LOST_BEFORE | Fault.HANGS:
                 commit.settled = True
         if not commit.settled:
+            await self._wait_for_rows(commit)
             delta = self._apply(commit)
         match fault:
             case Fault.SLOW_ANSWER:
@@ -312,6 +335,29 @@ class SimStore(MemoryStore):
                 raise OutcomeUnknown("connection lost")
         await self._travel()
         return delta
+
+    async def _wait_for_rows(self, commit: _Commit) -> None:
+        """Wait for rows that other programs hold, while no other server can commit.
+
+        :raises RowsLocked: it takes too long.
+        """
+        attempt = commit.attempt
+        key, epoch, revision = attempt.retreat_id, attempt.epoch, attempt.expected_revision
+        rows = {(key, row) for change in attempt.changes for row in written_rows(change)}
+        stored = self._by_id.get(key)
+        if stored is None or not stored.is_at(epoch, revision) or self._held.isdisjoint(rows):
+            return
+        hold = await stored.lock.acquire() if commit.locked_until is None else None
+        try:
+            with trio.move_on_after(ROWS_TIMEOUT):
+                while not self._held.isdisjoint(rows):
+                    await self._released.park()
+                return
+            commit.settled = True
+            raise RowsLocked("another program holds rows")
+        finally:
+            if hold is not None:
+                hold.release()
 
     async def new_epoch(self, slug: str | None = None) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""
@@ -461,7 +507,7 @@ class _LockedRetreat:
     async def commit(self, attempt: Attempt) -> None:
         """See :class:`~gbs_actor.store.protocol.LockedRetreat`."""
         if trio.current_time() >= self._until:
-            raise StoreUnavailable("the lock of the retreat is lost")
+            raise LockLost("the lock of the retreat is lost")
         delta = await self._run(_Commit(attempt, self._until))
         if delta is not None:
             raise ValueError(f"the retreat is not at revision {attempt.expected_revision}")

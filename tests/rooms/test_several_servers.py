@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -23,14 +24,15 @@ from gbs_actor.lineup.commands import (
     CreateMemo,
     DeleteGroup,
     DeleteMemo,
+    Kind,
     SetGroupMemo,
     Undo,
     UpdateMemo,
 )
 from gbs_actor.rooms import Accepted, Done, RoomSettings, Snapshot, Tracepoint, batch_runner
-from gbs_actor.store.protocol import Attempt, Delta, RowsLocked
+from gbs_actor.store.protocol import LOCK_TIMEOUT, Delta, LockedRetreat
 from gbs_actor.testing.scheduling import run
-from gbs_actor.testing.store import Fault, SimStore
+from gbs_actor.testing.store import READ_TIMEOUT, Fault, SimStore
 from tests.bus.hub import Hub
 
 from .nodes import UNSEEN, Node, nodes
@@ -158,6 +160,28 @@ async def test_what_others_have_changed_is_told_of_in_the_batch_form(
         (update,) = [each for _, each in viewer.transcript if isinstance(each, Lineups)]
         (change,) = update.payload["changes"]
         assert (change["kind"], change["by"]["userId"], change["ids"]) == ("assign-number", 1, [7])
+
+
+async def test_operators_see_what_others_have_changed(autojump_clock: MockClock) -> None:
+    async with nodes(2) as (a, b):
+        author, client = await a.client(1), await b.client(2)
+        await author.ask(AssignNumber(7, 1))
+        await author.ask(BulkAssign((Assignment(7, 2), Assignment(8, 2))))
+        await client.ask(AssignNumber(8, 3))
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(0.5)
+        for node in (a, b):
+            room = node.supervisor.room_statistics("winter")
+            assert room is not None
+            assert [
+                (each.revision, each.kind, each.user_id, each.registration_id)
+                for each in room.last_changes
+            ] == [
+                (4, Kind.ASSIGN_NUMBER, 1, 7),
+                (3, Kind.ASSIGN_NUMBER, 2, 8),
+                (2, Kind.BULK_ASSIGN, 1, None),
+                (1, Kind.ASSIGN_NUMBER, 1, 7),
+            ]
 
 
 async def test_a_change_elsewhere_is_seen_within_the_interval(autojump_clock: MockClock) -> None:
@@ -517,6 +541,44 @@ async def test_a_crash_between_a_locked_commit_and_the_rows_before_it_loses_nobo
             assert each.rows == author.rows
 
 
+class _FrozenStore(SimStore):
+    """The server freezes when it has locked a retreat, so often, until it has lost the lock."""
+
+    freezes = 0
+
+    @asynccontextmanager
+    async def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AsyncIterator[LockedRetreat]:
+        async with super().locked(retreat_id, epoch, revision) as retreat:
+            if self.freezes:
+                self.freezes -= 1
+                await trio.sleep(2 * LOCK_TIMEOUT)
+            yield retreat
+
+
+@pytest.mark.parametrize("freezes", [1, 2, 1_000])
+async def test_a_batch_that_has_lost_the_lock_is_tried_again_some_times(
+    freezes: int, autojump_clock: MockClock
+) -> None:
+    async with nodes(2, stores=_FrozenStore) as (a, b):
+        assert isinstance(a.store, _FrozenStore)
+        client = await a.client(1)
+        a.store.freezes = freezes
+        a.store.fail(Fault.CONTENDED, Fault.CONTENDED)
+        answer = await client.ask(AssignNumber(7, 1))
+        if freezes < 3:
+            assert accepted(answer).revision == 3
+            assert a.supervisor.counts().locks == freezes + 1
+        else:
+            assert code(answer) is Code.ROOM_BUSY
+            assert a.store.freezes > freezes - 6
+        a.store.freezes = 0
+        accepted(await client.ask(AssignNumber(8, 1)))
+        await trio.sleep(0.5)
+        assert (await read(b)).revision == (await read(a)).revision
+
+
 # -- who is asked, and when
 
 
@@ -641,6 +703,26 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
         assert client.rows[8]["gbsNumber"] == 3
 
 
+async def test_a_check_that_fails_once_is_no_outage(autojump_clock: MockClock) -> None:
+    async with nodes(1, config=UNSEEN) as (a,):
+        client = await a.client(1)
+        await trio.sleep(1)
+        a.store.fail(Fault.UNAVAILABLE, of="read")
+        assert code(await client.ask(DeleteMemo(99))) is Code.NOT_FOUND
+        a.store.fail(Fault.UNAVAILABLE, Fault.UNAVAILABLE, of="read")
+        assert code(await client.ask(DeleteMemo(99))) is Code.STORE_UNAVAILABLE
+
+
+async def test_a_check_that_fails_late_is_not_made_again(autojump_clock: MockClock) -> None:
+    async with nodes(1, config=UNSEEN) as (a,):
+        client = await a.client(1)
+        await trio.sleep(1)
+        a.store.fail(Fault.HANGS, Fault.HANGS, of="read")
+        started = trio.current_time()
+        assert code(await client.ask(DeleteMemo(99))) is Code.STORE_UNAVAILABLE
+        assert trio.current_time() - started < 1.5 * READ_TIMEOUT
+
+
 async def test_a_repeat_in_an_outage_is_not_acknowledged_with_a_row_that_may_be_old(
     autojump_clock: MockClock,
 ) -> None:
@@ -651,48 +733,3 @@ async def test_a_repeat_in_an_outage_is_not_acknowledged_with_a_row_that_may_be_
         b.store.begin_outage()
         again = await client.ask(AssignNumber(7, 1), command_id=ID)
         assert code(again) is Code.STORE_UNAVAILABLE
-
-
-# -- rows that another program holds
-
-
-class _HeldStore(SimStore):
-    """Another program's transaction holds the row of person 7 until some moment."""
-
-    held_until = 0.0
-
-    async def commit(self, attempt: Attempt) -> Delta | None:
-        ids = {row.id for change in attempt.changes for row in change.registrations}
-        if 7 in ids and trio.current_time() < self.held_until:
-            await trio.sleep(0.2)
-            raise RowsLocked("held")
-        return await super().commit(attempt)
-
-
-async def test_a_batch_waits_for_rows_that_are_held_for_a_moment(
-    autojump_clock: MockClock,
-) -> None:
-    async with nodes(1, stores=_HeldStore) as (a,):
-        assert isinstance(a.store, _HeldStore)
-        client = await a.client(1)
-        a.store.held_until = trio.current_time() + 0.8
-        given_ = [client.give(client.command(AssignNumber(id_, 1))) for id_ in (7, 8)]
-        await client.subscriber.wait_replied()
-        assert [accepted(each.answers[0]).revision for each in given_] == [1, 2]
-
-
-async def test_who_wants_to_change_held_rows_is_told_so_and_the_others_are_not_held_up(
-    autojump_clock: MockClock,
-) -> None:
-    async with nodes(1, stores=_HeldStore) as (a,):
-        assert isinstance(a.store, _HeldStore)
-        client = await a.client(1)
-        started = trio.current_time()
-        a.store.held_until = started + 60
-        given_ = [client.give(client.command(AssignNumber(id_, 1))) for id_ in (7, 8)]
-        await client.subscriber.wait_replied()
-        assert code(given_[0].answers[0]) is Code.ROOM_BUSY
-        assert accepted(given_[1].answers[0]).revision == 1
-        assert 1.0 < trio.current_time() - started < 1.7
-        late = await client.ask(AssignNumber(7, 2))
-        assert code(late) is Code.ROOM_BUSY

@@ -16,6 +16,7 @@ from gbs_actor.store.protocol import (
     CommitRefused,
     Delta,
     LockedRetreat,
+    LockLost,
     RepeatedCommands,
     StoreUnavailable,
 )
@@ -94,7 +95,7 @@ async def test_whoever_freezes_loses_the_lock_and_the_other_goes_on(desks: Desks
     async with locked(one) as retreat:
         with trio.fail_after(5):
             await two.do(AssignNumber(OTHER, 5))
-        with pytest.raises(StoreUnavailable, match="lost"):
+        with pytest.raises(LockLost, match="lost"):
             await retreat.commit(one.attempt(changes))
     loaded = await two.loaded()
     assert (loaded.revision, loaded.registrations[PLAIN - 1].gbs_number) == (1, None)

@@ -9,17 +9,23 @@ import pytest
 import trio
 import trio.testing
 
+from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, UpdateMemo
+from gbs_actor.rooms import Accepted, RoomSupervisor
 from gbs_actor.store.postgres import database
 from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import (
     LOCK_TIMEOUT,
     Delta,
+    LockLost,
     OutcomeUnknown,
     RowsLocked,
     StoreUnavailable,
 )
+from gbs_actor.store.rows import RETREAT, RowKey, Table
+from tests.rooms.peers import Client
 from tests.store.other_clients import (
     ask,
     locked_retreats,
@@ -30,6 +36,14 @@ from tests.store.other_clients import (
 from tests.store.worlds import Desk
 
 WITH_MEMO, PLAIN, OTHER = 2, 4, 5
+
+
+@asynccontextmanager
+async def held(outside: DbConnection, sql: str, key: int) -> AsyncIterator[None]:
+    """Hold the rows that a statement selects."""
+    async with outside.transaction(deadline=soon()):
+        await ask(outside, f"{sql} FOR UPDATE", key)
+        yield
 
 
 @asynccontextmanager
@@ -120,6 +134,96 @@ class TestRowsOfOthers:
             await retreat.commit(desk.attempt([desk.fence()]))
 
 
+class TestHeldRows:
+    async def test_those_that_another_program_holds_are_found_among_many(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 5))
+        memo = desk.memo_id(WITH_MEMO)
+        rows = {
+            RETREAT,
+            *[RowKey(Table.REGISTRATION, key) for key in (WITH_MEMO, PLAIN, OTHER, 999)],
+            *[RowKey(Table.GROUP, number) for number in (1, 5, 999)],
+            *[RowKey(Table.MEMO, key) for key in (memo, 999)],
+        }
+        assert await postgres.held_rows(desk.retreat_id, rows) == frozenset()
+        for table, sql, key in (
+            (Table.REGISTRATION, "SELECT FROM user_retreat_registration WHERE id = $1", PLAIN),
+            (Table.GROUP, "SELECT FROM gbs WHERE number = $1", 5),
+            (Table.MEMO, "SELECT FROM user_retreat_registration_memo WHERE id = $1", memo),
+        ):
+            async with held(outside, sql, key):
+                found = await postgres.held_rows(desk.retreat_id, rows)
+                assert found == {RowKey(table, key)}
+                left = rows - {RowKey(table, key)}
+                assert await postgres.held_rows(desk.retreat_id, left) == frozenset()
+        assert (await desk.loaded()).revision == 2
+
+    async def test_a_retreat_that_is_held_is_found_within_moments(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        async with locked_retreats(outside):
+            with trio.fail_after(3):
+                found = await postgres.held_rows(
+                    desk.retreat_id, {RETREAT, RowKey(Table.REGISTRATION, PLAIN)}
+                )
+            assert found == {RETREAT}
+
+    async def test_asking_leaves_nothing_locked_and_no_time_limit_behind(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        limits = "SELECT name, setting FROM pg_settings ORDER BY name"
+        before = await postgres._database.fetch(limits)
+        await postgres.held_rows(desk.retreat_id, {RETREAT, RowKey(Table.REGISTRATION, PLAIN)})
+        assert await postgres._database.fetch(limits) == before
+        await ask(outside, "SELECT FROM retreat FOR UPDATE NOWAIT")
+        await ask(outside, "SELECT FROM user_retreat_registration FOR UPDATE NOWAIT")
+
+    async def test_what_another_server_commits_is_not_held(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        found: list[frozenset[RowKey]] = []
+        key = RowKey(Table.REGISTRATION, PLAIN)
+
+        async def find() -> None:
+            found.append(await postgres.held_rows(desk.retreat_id, {RETREAT, key}))
+
+        async with trio.open_nursery() as nursery, outside.transaction(deadline=soon()):
+            await ask(outside, "UPDATE retreat SET revision = revision + 1")
+            sql = "UPDATE user_retreat_registration SET gbs_revision = 1 WHERE id = $1"
+            await ask(outside, sql, PLAIN)
+            nursery.start_soon(find)
+            await until_waiting(outside, 1)
+        assert found == [frozenset()]
+
+    async def test_a_room_commits_all_but_what_is_on_a_held_row(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        await Desk.of(postgres)
+        async with RoomSupervisor(postgres).running() as supervisor:
+            client = Client(supervisor, 1)
+            await client.join("winter")
+            async with held_registration(outside, PLAIN):
+                for number in (5, None):
+                    actions = AssignNumber(PLAIN, 1), AssignNumber(OTHER, number)
+                    given = [client.give(client.command(action)) for action in actions]
+                    with trio.fail_after(3):
+                        await client.subscriber.wait_replied()
+                    refused, accepted = [each.answers[0] for each in given]
+                    assert isinstance(refused, Rejection)
+                    assert refused.code is Code.ROOM_BUSY
+                    assert isinstance(accepted, Accepted)
+            # It was waited for once.
+            assert postgres.statistics().commit_failures == 1
+            assert isinstance(await client.ask(AssignNumber(PLAIN, 1)), Accepted)
+            assert client.rows[OTHER]["gbsNumber"] is None
+            await supervisor.drain()
+
+
 class TestDeltas:
     async def test_a_registration_that_was_removed_makes_a_delta_incomplete(
         self, postgres: PostgresStore, outside: DbConnection
@@ -153,7 +257,7 @@ class TestSessionsThatEnd:
         attempt = desk.attempt(changes)
         async with postgres.locked(desk.retreat_id, desk.board.epoch, 0) as retreat:
             await terminate_others(outside)
-            with pytest.raises(StoreUnavailable, match="lost"):
+            with pytest.raises(LockLost, match="lost"):
                 await retreat.commit(attempt)
         assert not await postgres.committed(desk.retreat_id, attempt.id)
         assert postgres.statistics().unknown_outcomes == 0

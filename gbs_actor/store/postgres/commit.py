@@ -25,10 +25,12 @@ from gbs_actor.store.postgres.connection import (
 )
 from gbs_actor.store.postgres.database import Database, refused
 from gbs_actor.store.postgres.deltas import DELTA, Deltas, missing
+from gbs_actor.store.postgres.held_rows import LOCK_NOT_AVAILABLE
 from gbs_actor.store.protocol import (
     Attempt,
     CommitRefused,
     Delta,
+    LockLost,
     OutcomeUnknown,
     RepeatedCommands,
     RowsLocked,
@@ -38,7 +40,6 @@ from gbs_actor.store.writes import Writes, check_revisions, collapse
 
 _CONTRADICTED = "GB001"
 _REPEATED = "GB002"
-_LOCK_NOT_AVAILABLE = "55P03"
 _COMMAND_ID = "lineup_change_command"
 _ONE_LIVE_MEMO = "one_live_lineup_memo"
 _TRY_AGAIN = frozenset({"40001", "40P01"})
@@ -201,7 +202,7 @@ class Commits:
                     raise CommitRefused(str(error)) from None
                 raise await _meaning(error, attempt, fetch) from None
         except (ConnectionLost, ServerRefused) as error:
-            raise StoreUnavailable(f"the lock of the retreat is lost: {error}") from None
+            raise LockLost(f"the lock of the retreat is lost: {error}") from None
 
     def _lost(self, error: ConnectionLost) -> OutcomeUnknown | StoreUnavailable:
         """Return the exception for a connection that was lost in a commit."""
@@ -241,7 +242,7 @@ async def _meaning(
     :param fetch: looks up commands in the log.
     """
     ids: Collection[UUID]
-    if error.sqlstate == _LOCK_NOT_AVAILABLE:
+    if error.sqlstate == LOCK_NOT_AVAILABLE:
         return RowsLocked(f"another program holds rows of a commit: {error}")
     if error.sqlstate == _REPEATED:
         ids = attempt.repeatable

@@ -15,6 +15,7 @@ from gbs_actor.store.protocol import (
     Attempt,
     Delta,
     LockedRetreat,
+    LockLost,
     RetreatVersion,
     StoreUnavailable,
 )
@@ -108,5 +109,5 @@ class _LockedRetreat:
         ):
             raise ValueError(f"the retreat is at revision {version.revision}")
         if not self._connection.in_transaction:
-            raise StoreUnavailable("the lock of the retreat is lost")
+            raise LockLost("the lock of the retreat is lost")
         await self._commits.run_locked(self._connection, attempt)

@@ -29,6 +29,7 @@ from gbs_actor.store.postgres.connection import (
 )
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT, Database, Timeouts
 from gbs_actor.store.postgres.deltas import Deltas
+from gbs_actor.store.postgres.held_rows import held_rows
 from gbs_actor.store.postgres.importing import Import
 from gbs_actor.store.postgres.lease import DatabaseInUse, Lease
 from gbs_actor.store.postgres.locking import Locks
@@ -51,6 +52,7 @@ from gbs_actor.store.protocol import (
     StoreStatistics,
     StoreUnavailable,
 )
+from gbs_actor.store.rows import RowKey
 from gbs_actor.store.seed.seed import RetreatSeed
 
 _ROOMS, _STORE = RoomSettings(), StoreSettings()
@@ -178,6 +180,10 @@ class PostgresStore:
     ) -> AbstractAsyncContextManager[LockedRetreat]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return self._locks.hold(retreat_id, epoch, revision)
+
+    async def held_rows(self, retreat_id: int, rows: Collection[RowKey]) -> frozenset[RowKey]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await held_rows(self._database, retreat_id, rows)
 
     async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
