@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -43,6 +42,7 @@ from gbs_actor.rooms.groups import ListedGroup, listed_groups
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
+from gbs_actor.rooms.node_link import NodeLink
 from gbs_actor.rooms.overview import RoomCounts, RoomLoads, RoomTotals, counts_of, loads_of
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room_actions import RoomActions, send_away
@@ -124,7 +124,8 @@ class RoomSupervisor:
         if self._freshness.shared:
             services |= {"freshness": self._freshness.run, "anti-entropy": self._anti_entropy.run}
         if (bus := self._bus) is not None:
-            services |= {"bus": bus.run, "hints": partial(self._anti_entropy.follow, bus)}
+            link = NodeLink(bus, self._handles, self._anti_entropy)
+            services |= {"bus": bus.run, "hints": link.follow}
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for name, serve in services.items():
