@@ -31,6 +31,7 @@ from gbs_actor.rooms.delivery import (
     Done,
     DoneReply,
 )
+from gbs_actor.rooms.elsewhere import Elsewhere, OtherServers
 from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
 from gbs_actor.rooms.presence import EditingMarks, RoomPresence
@@ -61,8 +62,7 @@ class RoomHandle:
     :param slow_commands: looks at each batch when it is done.
     :param freshness: numbers what is read of the store, for all rooms.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
-    :param publish_hint: called with the retreat's id, its epoch and the new revision after each
-        commit; ``None``: no other server has to know.
+    :param other_servers: are sent what is committed, and who is here; ``None``: there are none.
     :param times: of the commands, shared with other rooms.
     """
 
@@ -76,7 +76,7 @@ class RoomHandle:
         *,
         freshness: Freshness,
         environment: Environment = SYSTEM,
-        publish_hint: Callable[[int, str, int], None] | None = None,
+        other_servers: OtherServers | None = None,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
@@ -104,7 +104,8 @@ class RoomHandle:
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
         self.marks = EditingMarks(config)
-        self.presence = RoomPresence(config)
+        self.elsewhere = Elsewhere(self.marks)
+        self.presence = RoomPresence(config, self.elsewhere)
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""
@@ -114,7 +115,7 @@ class RoomHandle:
         """So many of the next commands are committed alone: one of them is poisonous."""
         self.resolving = False
         self.store_down = False
-        self._publish_hint = publish_hint
+        self.other_servers = other_servers
         self._hint: Hint | None = None
         """The latest of another server, about this retreat."""
         self.outdated = False
@@ -284,8 +285,14 @@ class RoomHandle:
         if subscriber.room is self:
             subscriber.enter(None)
         if self.subscribers.pop(subscriber, self) is None:
-            self.presence.change()
+            self.note_people()
         leave.reply(Done(None))
+
+    def note_people(self) -> None:
+        """Let everybody be sent soon who is here, since that has changed."""
+        self.presence.change()
+        if self.other_servers is not None:
+            self.other_servers.people_changed(self.slug)
 
     def reject_queued(self, work: Rejection, joins: Rejection | None = None) -> None:
         """Reject the queued commands and marks, with ``joins`` also the joins.
@@ -346,8 +353,8 @@ class RoomHandle:
         :param changes: ascending by revision.
         """
         self.last_changes.extendleft(map(LastChange.of, changes[-LAST_CHANGES:]))
-        if self._publish_hint is not None and changes and (version := self.version) is not None:
-            self._publish_hint(version.id, version.epoch, changes[-1].revision)
+        if self.other_servers is not None and changes and (version := self.version) is not None:
+            self.other_servers.committed(version.id, version.epoch, changes[-1].revision)
 
     def holds_target(self, action: Action) -> bool:
         """Whether the registration or memo that an action is about is on the board."""
