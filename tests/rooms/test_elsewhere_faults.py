@@ -92,8 +92,11 @@ class World:
                 await trio.sleep([0.01, 0.3, 4.0, 12.0][user])
             case "cut":
                 self.hub.cut(str(number))
-            case "refuse" | "accept":
-                self.hub.refuses = "down" if what == "refuse" else None
+            case "refuse":
+                self.hub.refuses = "down"
+                self.hub.cut()
+            case "accept":
+                self.hub.refuses = None
             case "silence" | "speak":
                 self.hub.silent = what == "silence"
             case "part":
