@@ -158,7 +158,6 @@ class World:
                 if other[0] in seen
             }
             assert marks_of_presence(client) == set(edited.values())
-            edited.pop(key, None)
             assert marks(client) == set(edited.values())
 
 
