@@ -10,8 +10,11 @@ import trio
 
 from gbs_actor.bus.channel import Channel, ChannelLost, Subscribe
 from gbs_actor.bus.hints import LIMIT, Hint, HintMap, Hints
-from gbs_actor.bus.message import IncompatibleMessage, Message, encode, read
-from gbs_actor.bus.protocol import BusStatistics
+from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, Sender, encode, read
+from gbs_actor.bus.presence import Record
+from gbs_actor.bus.protocol import BusStatistics, Listener, NodeMessage
+from gbs_actor.bus.record_queue import RecordQueue
+from gbs_actor.bus.serials import Order, Serials
 from gbs_actor.concurrency import Backoff, first_exception
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.environment import SYSTEM, Environment
@@ -24,9 +27,9 @@ CONNECT_TIMEOUT: Final = 5.0
 """Seconds that a subscription may take."""
 HEALTHY_AFTER: Final = 10.0
 """Seconds of a connection after which the back-off is reset."""
+PRESENCE_SIZE: Final = 2 * MAX_SIZE
+"""Bytes of presence that are sent at once, about, so that hints do not wait for it."""
 _RECONNECT: Final = Backoff(initial=0.05, maximum=2.0)
-_MAX_NODES: Final = 1_000
-"""Nodes whose serials are remembered."""
 
 _log = structlog.get_logger(__name__)
 
@@ -55,14 +58,18 @@ class NodeBus:
     ) -> None:
         self._kind = kind
         self._subscribe = subscribe
-        self._node = node
+        self._sender = Sender(node, environment.token(9))
         self._interval = interval
         self._chance = environment.chance
         self._pending = HintMap(limit)
         self._arrived = HintMap(limit)
         self._arrival = trio.lowlevel.ParkingLot()
+        self._records = RecordQueue(limit)
+        self._listener: Listener | None = None
+        self._leaving = False
+        self._left = trio.Event()
         self._serial = 0
-        self._serials: dict[str, int] = {}
+        self._serials = Serials()
         self._sent_at = -math.inf
         self._returning: tuple[int, float] | None = None
         self._idle: trio.CancelScope | None = None
@@ -74,10 +81,29 @@ class NodeBus:
 
     def publish(self, retreat_id: int, epoch: str, revision: int) -> None:
         """Send a hint soon, see :meth:`.protocol.Bus.publish`."""
-        idle = not self._pending
         self._pending.add(Hint(retreat_id, epoch, revision))
-        if idle and self._idle is not None:
-            self._idle.deadline = self._send_at()
+        self._wake()
+
+    def send(self, record: Record) -> None:
+        """Send presence soon, see :meth:`.protocol.Bus.send`."""
+        if self._connected:
+            self._records.put(record)
+            self._wake()
+        else:
+            self._records.add_gap()
+
+    def listen(self, listener: Listener) -> None:
+        """Call a function with what arrives, see :meth:`.protocol.Bus.listen`."""
+        self._listener = listener
+
+    async def leave(self) -> None:
+        """Let the others know that this node ends, see :meth:`.protocol.Bus.leave`."""
+        self._leaving = True
+        if self._connected:
+            self._wake()
+            await self._left.wait()
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def next(self) -> Hints:
         """Wait for hints or a gap, see :meth:`.protocol.Bus.next`."""
@@ -109,6 +135,9 @@ class NodeBus:
             finally:
                 self._connected = False
                 self._idle = None
+                self._records.drop()
+                if self._leaving:
+                    self._left.set()
             start()
             if trio.current_time() - began >= HEALTHY_AFTER:
                 delays = _RECONNECT.delays(self._chance)
@@ -125,6 +154,7 @@ class NodeBus:
             gaps=self._gaps,
             unreadable=self._unreadable,
             pending=len(self._pending),
+            pending_presence=len(self._records),
             lag=self._lag,
             failures=self._failures,
             last_error=self._last_error,
@@ -155,10 +185,19 @@ class NodeBus:
             self._idle = None
             self._check_return()
             await self._send(channel)
+            if self._leaving:
+                self._left.set()
+                await trio.sleep_forever()
+
+    def _wake(self) -> None:
+        """Send as soon as it is time, now that there is something to send."""
+        if self._idle is not None:
+            self._idle.deadline = self._send_at()
 
     def _send_at(self) -> float:
         """Return when the next message is due, in Trio's time."""
-        return self._sent_at + (self._interval if self._pending else HEARTBEAT)
+        waiting = self._pending or self._records or self._leaving
+        return self._sent_at + (self._interval if waiting else HEARTBEAT)
 
     def _check_return(self) -> None:
         """Check that what we have sent comes back.
@@ -178,8 +217,10 @@ class NodeBus:
             is a gap.
         """
         hints = self._pending.take()
-        serial = self._serial + (2 if hints.gap else 1)
-        messages = encode(self._node, serial, hints.latest)
+        gap = hints.gap | self._records.take_gap()
+        serial = self._serial + (2 if gap else 1)
+        records = self._records.take(PRESENCE_SIZE)
+        messages = encode(self._sender, serial, hints.latest, records, leaves=self._leaving)
         self._serial = serial + len(messages) - 1
         self._sent_at = trio.current_time()
         if self._returning is None:
@@ -200,21 +241,39 @@ class NodeBus:
             self._add_gap()
             _log.debug("a message of the bus cannot be read", reason=str(error))
             return
-        if message.node == self._node:
+        if message.node == self._sender.node:
             self._receive_own(message)
             return
         self._received += 1
-        missed = self._serials.get(message.node) != message.serial - 1
-        if len(self._serials) >= _MAX_NODES:
-            self._serials.clear()
-        self._serials[message.node] = message.serial
         fits = self._arrived.update(message.hints)
-        if missed or not fits:
+        order = self._serials.order(message)
+        if order in (Order.GAP, Order.RESTARTED) or not fits:
             self._add_gap()
         elif self._arrived:
             self._arrival.unpark()
+        if self._listener is not None and message.run and order is not Order.LATE:
+            self._listener(self._node_message(message, order))
+
+    def _node_message(self, message: Message, order: Order) -> NodeMessage:
+        requested = [
+            retreat_id
+            for request in message.wanted
+            if self._sender.node in request.nodes
+            for retreat_id in request.retreat_ids
+        ]
+        return NodeMessage(
+            node=message.node,
+            gap=order is not Order.NEXT,
+            restarted=order is Order.RESTARTED,
+            leaves=message.leaves,
+            people=message.people,
+            editing=message.editing,
+            requested=tuple(requested),
+        )
 
     def _receive_own(self, message: Message) -> None:
+        if message.run != self._sender.run:
+            return  # of another process of our name
         self._own += 1
         if self._returning and message.serial >= self._returning[0]:
             self._lag = trio.current_time() - self._returning[1]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import trio
 
-from gbs_actor.bus import Bus
 from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.statistics import RoomState
@@ -39,25 +38,11 @@ class AntiEntropy:
         self._compared_at = trio.current_time()
         while True:
             started = trio.current_time()
-            await self._try_compare()
+            await self.try_compare()
             await trio.sleep_until(started + self._interval)
 
-    async def follow(self, bus: Bus) -> None:
-        """Let rooms catch up as soon as a bus has hints about them; until cancelled."""
-        while True:
-            hints = await bus.next()
-            if hints.gap:
-                await self._try_compare()
-            rooms = {
-                version.id: room
-                for room in self._handles.values()
-                if (version := room.version) is not None
-            }
-            for hint in hints.latest:
-                if (hinted := rooms.get(hint.retreat_id)) is not None:
-                    hinted.heed(hint)
-
-    async def _try_compare(self) -> None:
+    async def try_compare(self) -> None:
+        """Compare now; with the store out of reach, it has no effect."""
         started = trio.current_time()
         try:
             await self._compare()

@@ -9,7 +9,7 @@ import trio
 
 from gbs_actor.rooms.delivery import Format
 from gbs_actor.rooms.handle import RoomHandle
-from gbs_actor.rooms.presence import MarkChange
+from gbs_actor.rooms.presence import Editor, MarkChange
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.work_budget import WorkBudget
 
@@ -38,16 +38,16 @@ async def broadcast_marks(handle: RoomHandle, changes: Sequence[MarkChange], rev
 
     :param revision: the room's.
     """
-    parts: dict[Format, dict[Subscriber, list[Any]]] = {}
+    parts: dict[Format, dict[Editor, list[Any]]] = {}
     wholes: dict[Format, Any] = {}
-    authors = {change.subscriber for change in changes}
+    authors = {change.editor for change in changes}
 
     def message(subscriber: Subscriber) -> Any:
         form = subscriber.sink.format
         if form not in parts:
             parts[form] = {
-                change.subscriber: [
-                    form.editing(editing, change.subscriber.number, revision)
+                change.editor: [
+                    form.editing(editing, change.editor.number, revision)
                     for editing in change.editings
                 ]
                 for change in changes
@@ -60,7 +60,7 @@ async def broadcast_marks(handle: RoomHandle, changes: Sequence[MarkChange], rev
     await _broadcast(handle, message)
 
 
-def _joined(form: Format, parts: dict[Subscriber, list[Any]], without: Subscriber | None) -> Any:
+def _joined(form: Format, parts: dict[Editor, list[Any]], without: Editor | None) -> Any:
     messages = [m for author, own in parts.items() if author is not without for m in own]
     if len(messages) > 1:
         return form.bundle(messages)

@@ -32,6 +32,7 @@ from gbs_actor.rooms.delivery import (
     Done,
     DoneReply,
 )
+from gbs_actor.rooms.elsewhere import Elsewhere, OtherServers
 from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.mailbox import Join, Leave, Mailbox, MarkUpdate, Resume, Submission, Work
 from gbs_actor.rooms.presence import EditingMarks, RoomPresence
@@ -62,8 +63,7 @@ class RoomHandle:
     :param slow_commands: looks at each batch when it is done.
     :param freshness: numbers what is read of the store, for all rooms.
     :param observe: see :data:`~gbs_actor.rooms.tracepoints.Observer`.
-    :param publish_hint: called with the retreat's id, its epoch and the new revision after each
-        commit; ``None``: no other server has to know.
+    :param other_servers: are sent what is committed, and who is here; ``None``: there are none.
     :param times: of the commands, shared with other rooms.
     """
 
@@ -77,7 +77,7 @@ class RoomHandle:
         *,
         freshness: Freshness,
         environment: Environment = SYSTEM,
-        publish_hint: Callable[[int, str, int], None] | None = None,
+        other_servers: OtherServers | None = None,
         times: CommandTimes | None = None,
     ) -> None:
         self.slug = slug
@@ -105,7 +105,8 @@ class RoomHandle:
         self.subscribers: dict[Subscriber, None] = {}
         """In the order of joining."""
         self.marks = EditingMarks(config)
-        self.presence = RoomPresence(config)
+        self.elsewhere = Elsewhere(self.marks)
+        self.presence = RoomPresence(config, self.elsewhere)
         self.batch: Batch | None = None
         self.rows: EncodedRows | None = None
         """The rows of the running, or last, incarnation."""
@@ -120,7 +121,7 @@ class RoomHandle:
         """Trio time from which on these get ROOM_BUSY instead."""
         self.resolving = False
         self.store_down = False
-        self._publish_hint = publish_hint
+        self.other_servers = other_servers
         self._hint: Hint | None = None
         """The latest of another server, about this retreat."""
         self.outdated = False
@@ -290,8 +291,14 @@ class RoomHandle:
         if subscriber.room is self:
             subscriber.enter(None)
         if self.subscribers.pop(subscriber, self) is None:
-            self.presence.change()
+            self.note_people()
         leave.reply(Done(None))
+
+    def note_people(self) -> None:
+        """Let everybody be sent soon who is here, since that has changed."""
+        self.presence.change()
+        if self.other_servers is not None:
+            self.other_servers.people_changed(self.slug)
 
     def reject_queued(self, work: Rejection, joins: Rejection | None = None) -> None:
         """Reject the queued commands and marks, with ``joins`` also the joins.
@@ -352,8 +359,8 @@ class RoomHandle:
         :param changes: ascending by revision.
         """
         self.last_changes.extendleft(map(LastChange.of, changes[-LAST_CHANGES:]))
-        if self._publish_hint is not None and changes and (version := self.version) is not None:
-            self._publish_hint(version.id, version.epoch, changes[-1].revision)
+        if self.other_servers is not None and changes and (version := self.version) is not None:
+            self.other_servers.committed(version.id, version.epoch, changes[-1].revision)
 
     def note_entries(self, entries: Sequence[DeltaEntry]) -> None:
         """Keep the latest of what other servers have committed for operators.

@@ -4,14 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
+from gbs_actor.bus.presence import People
+from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms.delivery import EditedField, Editing, Format, Presence, PresentUser
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.settings import RoomSettings
 
 SHOWN_USERS = 100
+
+
+class Editor(Protocol):
+    """A connection that may have an editing mark, to this server or to another one."""
+
+    @property
+    def author(self) -> Author:
+        """Who is connected."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Unique among those who have marks in the room."""
+        ...
+
+
+class Others(Protocol):
+    """Who is in a room on other servers."""
+
+    def people(self) -> Iterable[People]:
+        """Return who is in the room, by server."""
+        ...
+
+    def editors(self) -> Iterable[Editor]:
+        """Return the connections that may have marks."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +58,15 @@ class _Mark:
 class MarkChange:
     """What the others are to be sent about one connection's mark."""
 
-    subscriber: Subscriber
+    editor: Editor
     editings: tuple[Editing, ...]
     _mark: _Mark | None
     """The mark that the others know once they are sent this."""
+
+    @property
+    def edited_field(self) -> EditedField | None:
+        """What the others then know the connection to edit."""
+        return _edited(self._mark)
 
 
 class EditingMarks:
@@ -49,47 +83,44 @@ class EditingMarks:
     def __init__(self, config: RoomSettings) -> None:
         self._config = config
         # In the order of expiry, since all last equally long: the first expires first.
-        self._marks: dict[Subscriber, _Mark] = {}
+        self._marks: dict[Editor, _Mark] = {}
         # Whose marks have changed since the others were sent them, and what those know.
-        self._unsent: dict[Subscriber, _Mark | None] = {}
+        self._unsent: dict[Editor, _Mark | None] = {}
         self._throttle = Throttle(config, config.editing_interval, config.editing_interval_large)
 
     def __len__(self) -> int:
         return len(self._marks)
 
-    def edited_field(self, subscriber: Subscriber) -> EditedField | None:
+    def edited_field(self, editor: Editor) -> EditedField | None:
         """Return what a connection is editing."""
-        mark = self._marks.get(subscriber)
-        return None if mark is None else EditedField(mark.registration_id, mark.field)
+        return _edited(self._marks.get(editor))
 
-    def begin(
-        self, subscriber: Subscriber, registration_id: int, field: str | None, now: float
-    ) -> None:
+    def begin(self, editor: Editor, registration_id: int, field: str | None, now: float) -> None:
         """Set or renew a connection's mark."""
-        former = self._marks.pop(subscriber, None)
-        self._unsent.setdefault(subscriber, former)
+        former = self._marks.pop(editor, None)
+        self._unsent.setdefault(editor, former)
         expires = now + self._config.editing_timeout
-        self._marks[subscriber] = _Mark(registration_id, field, expires)
+        self._marks[editor] = _Mark(registration_id, field, expires)
 
-    def end(self, subscriber: Subscriber) -> bool:
+    def end(self, editor: Editor) -> bool:
         """Remove a connection's mark; return whether it had one."""
-        former = self._marks.pop(subscriber, None)
+        former = self._marks.pop(editor, None)
         if former is None:
             return False
-        self._unsent.setdefault(subscriber, former)
+        self._unsent.setdefault(editor, former)
         return True
 
-    def subscribers(self) -> list[Subscriber]:
+    def editors(self) -> list[Editor]:
         """Return the connections that have a mark."""
         return list(self._marks)
 
-    def expired(self, now: float) -> list[Subscriber]:
+    def expired(self, now: float) -> list[Editor]:
         """Return the connections whose marks have expired, for :meth:`end`."""
         due = []
-        for subscriber, mark in self._marks.items():
+        for editor, mark in self._marks.items():
             if mark.expires > now:
                 break
-            due.append(subscriber)
+            due.append(editor)
         return due
 
     def next_expiry(self) -> float:
@@ -110,17 +141,17 @@ class EditingMarks:
         """
         found: list[MarkChange] = []
         of_user: dict[int, int] = {}
-        for subscriber, known in list(self._unsent.items()):
-            mark = self._marks.get(subscriber)
+        for editor, known in list(self._unsent.items()):
+            mark = self._marks.get(editor)
             if known is None and mark is None:
-                del self._unsent[subscriber]
+                del self._unsent[editor]
                 continue
-            user = subscriber.author.user_id
+            user = editor.author.user_id
             if of_user.get(user, 0) >= self._config.editing_batch_per_user:
                 continue
             of_user[user] = of_user.get(user, 0) + 1
-            editings = _between(subscriber, known, mark)
-            found.append(MarkChange(subscriber, editings, mark))
+            editings = _between(editor, known, mark)
+            found.append(MarkChange(editor, editings, mark))
             if len(found) >= self._config.editing_batch_size:
                 break
         return found
@@ -129,25 +160,27 @@ class EditingMarks:
         """Note that the others were sent these changes."""
         self._throttle.sent(now)
         for change in changes:
-            subscriber = change.subscriber
-            del self._unsent[subscriber]
-            if self._marks.get(subscriber) is not change._mark:  # it has changed meanwhile
-                self._unsent[subscriber] = change._mark
+            editor = change.editor
+            del self._unsent[editor]
+            if self._marks.get(editor) is not change._mark:  # it has changed meanwhile
+                self._unsent[editor] = change._mark
 
 
-def _between(
-    subscriber: Subscriber, known: _Mark | None, mark: _Mark | None
-) -> tuple[Editing, ...]:
+def _between(editor: Editor, known: _Mark | None, mark: _Mark | None) -> tuple[Editing, ...]:
     editings = []
     if known is not None and (mark is None or not mark.same_field(known)):
-        editings.append(_editing(subscriber, known, editing=False))
+        editings.append(_editing(editor, known, editing=False))
     if mark is not None:
-        editings.append(_editing(subscriber, mark, editing=True))
+        editings.append(_editing(editor, mark, editing=True))
     return tuple(editings)
 
 
-def _editing(subscriber: Subscriber, mark: _Mark, *, editing: bool) -> Editing:
-    author = subscriber.author
+def _edited(mark: _Mark | None) -> EditedField | None:
+    return None if mark is None else EditedField(mark.registration_id, mark.field)
+
+
+def _editing(editor: Editor, mark: _Mark, *, editing: bool) -> Editing:
+    author = editor.author
     return Editing(
         lineup_id=mark.registration_id,
         user_retreat_registration_id=mark.registration_id,
@@ -193,9 +226,11 @@ class RoomPresence:
     Who joins in between gets the same bytes as the others who do.
 
     :param config: gives the intervals.
+    :param elsewhere: who is there on other servers.
     """
 
-    def __init__(self, config: RoomSettings) -> None:
+    def __init__(self, config: RoomSettings, elsewhere: Others) -> None:
+        self._elsewhere = elsewhere
         self._changed = False
         intervals = config.presence_interval, config.presence_interval_large
         self._sent = Throttle(config, *intervals, config.presence_rate)
@@ -224,7 +259,7 @@ class RoomPresence:
 
     def build(self, subscribers: Iterable[Subscriber], marks: EditingMarks, now: float) -> None:
         """Show who is present now, in the messages that are made from here on."""
-        self._shown = present_users(subscribers, marks)
+        self._shown = present_users(subscribers, marks, self._elsewhere)
         self._encoded.clear()
         self._built.sent(now)
 
@@ -247,20 +282,41 @@ class RoomPresence:
         self._sent.sent(now)
 
 
-def present_users(subscribers: Iterable[Subscriber], marks: EditingMarks) -> Presence:
-    """Return who is present, in the order in which they came, one entry a user."""
+def people_here(subscribers: Iterable[Subscriber]) -> list[tuple[int, str, int]]:
+    """Return id, name and connections of each user, in the order in which they came."""
     names: dict[int, str] = {}
     connections: dict[int, int] = {}
-    edited: dict[int, list[EditedField]] = {}
     for subscriber in subscribers:
         user = subscriber.author.user_id
         names.setdefault(user, subscriber.author.name)
         connections[user] = connections.get(user, 0) + 1
-        field = marks.edited_field(subscriber)
-        if field is not None:
-            edited.setdefault(user, []).append(field)
+    return [(user, name, connections[user]) for user, name in names.items()]
+
+
+def present_users(
+    subscribers: Iterable[Subscriber], marks: EditingMarks, elsewhere: Others
+) -> Presence:
+    """Return who is present, one entry a user: those who are here, as they came, then the others.
+
+    Of many users a server sends some by name alone. Each of the others counts as another one, even
+    if the same user is here, or among those of two servers.
+    """
+    subscribers = tuple(subscribers)
+    users = {user: (name, connections) for user, name, connections in people_here(subscribers)}
+    unnamed = 0
+    for people in elsewhere.people():
+        unnamed += max(0, people.total - len(people.users))
+        for person in people.users:
+            name, connections = users.get(person.user_id, (person.name, 0))
+            users[person.user_id] = (name, connections + person.connections)
+    edited: dict[int, list[EditedField]] = {}
+    if len(marks):
+        for editor in (*subscribers, *elsewhere.editors()):
+            field = marks.edited_field(editor)
+            if field is not None:
+                edited.setdefault(editor.author.user_id, []).append(field)
     shown = tuple(
-        PresentUser(user, name, connections[user], tuple(edited.get(user, ())))
-        for user, name in list(names.items())[:SHOWN_USERS]
+        PresentUser(user, name, connections, tuple(edited.get(user, ())))
+        for user, (name, connections) in islice(users.items(), SHOWN_USERS)
     )
-    return Presence(users=shown, total=len(names))
+    return Presence(users=shown, total=len(users) + unnamed)

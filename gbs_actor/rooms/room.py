@@ -51,6 +51,8 @@ class Room:
         try:
             await self._start()
             self._handle.enter(RoomState.RUNNING)
+            if self._handle.other_servers is not None:
+                self._handle.other_servers.room_started(self._handle.slug)
             self._publish_start()
             await self._serve()
         except* RoomEnded:

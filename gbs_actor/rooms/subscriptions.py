@@ -107,9 +107,9 @@ class Subscriptions:
 
     def end_orphaned_marks(self) -> None:
         """End the marks of those who left while the room was not running."""
-        for subscriber in self._handle.marks.subscribers():
-            if subscriber not in self._handle.subscribers:
-                self._handle.marks.end(subscriber)
+        for editor in self._handle.marks.editors():
+            if isinstance(editor, Subscriber) and editor not in self._handle.subscribers:
+                self._handle.marks.end(editor)
 
     async def send_due(self) -> None:
         """End the marks that have expired; send the marks and the presence that are due.
@@ -117,13 +117,15 @@ class Subscriptions:
         Cancellation takes effect once everybody was sent the same.
         """
         handle, now = self._handle, trio.current_time()
-        for subscriber in handle.marks.expired(now):
-            handle.marks.end(subscriber)
+        for editor in handle.marks.expired(now):
+            handle.marks.end(editor)
             handle.presence.change()
         if handle.marks.due(len(handle.subscribers)) <= now:
             changes = handle.marks.changes()
             if changes:
                 handle.observe(Tracepoint.SENDING_MARKS)
+                if handle.other_servers is not None:
+                    handle.other_servers.marks_changed(handle.slug, changes)
                 await broadcast_marks(handle, changes, self._rows.board.revision)
                 handle.marks.sent(changes, now)
         if handle.presence.due(len(handle.subscribers)) <= now:
@@ -250,7 +252,7 @@ class Subscriptions:
         if former is not None:
             former.leave(subscriber)
         handle.subscribers[subscriber] = None
-        handle.presence.change()
+        handle.note_people()
 
     def _process_queued(self) -> bool:
         """Carry out joins, leaves and marks; reject commands if the store is down.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -43,6 +42,7 @@ from gbs_actor.rooms.groups import ListedGroup, listed_groups
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.listing import matching_slugs, sorted_summaries
 from gbs_actor.rooms.mailbox import Join, Leave, MarkUpdate, Resume, Submission
+from gbs_actor.rooms.node_link import NodeLink
 from gbs_actor.rooms.overview import RoomCounts, RoomLoads, RoomTotals, counts_of, loads_of
 from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room_actions import RoomActions, send_away
@@ -53,6 +53,9 @@ from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Store
+
+_LEAVE_TIMEOUT: Final = 1.0
+"""Seconds that other servers may take to be sent that this one ends."""
 
 
 class RoomSupervisor:
@@ -101,6 +104,7 @@ class RoomSupervisor:
         self._anti_entropy = AntiEntropy(
             self._handles, self._freshness, self._config.comparison_interval
         )
+        self._link = None if bus is None else NodeLink(bus, self._handles, self._anti_entropy)
         self._numbers = count(1)
         self._closed = RoomTotals()
         self.actions = RoomActions(self._handles)
@@ -124,7 +128,9 @@ class RoomSupervisor:
         if self._freshness.shared:
             services |= {"freshness": self._freshness.run, "anti-entropy": self._anti_entropy.run}
         if (bus := self._bus) is not None:
-            services |= {"bus": bus.run, "hints": partial(self._anti_entropy.follow, bus)}
+            services |= {"bus": bus.run}
+        if (link := self._link) is not None:
+            services |= {"hints": link.follow, "presence of other servers": link.run}
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for name, serve in services.items():
@@ -134,6 +140,9 @@ class RoomSupervisor:
             finally:
                 self._draining = True
                 self._nursery = None
+                if bus is not None:
+                    with trio.move_on_after(_LEAVE_TIMEOUT, shield=True):
+                        await bus.leave()
                 nursery.cancel_scope.cancel()
 
     # -- for connections ------------------------------------------------------------------
@@ -482,7 +491,7 @@ class RoomSupervisor:
                 self.slow_commands,
                 self._observe,
                 freshness=self._freshness,
-                publish_hint=None if self._bus is None else self._bus.publish,
+                other_servers=self._link,
                 environment=self._environment,
                 times=self.times,
             )
@@ -523,6 +532,8 @@ class RoomSupervisor:
         self._closed = self._closed.plus((handle,))
         for subscriber in tuple(handle.subscribers):
             handle.remove(Leave(subscriber))
+        if self._link is not None:
+            self._link.room_closed(handle.slug)
         del self._handles[handle.slug]
         handle.closed.set()
         handle.enter(RoomState.STOPPED)

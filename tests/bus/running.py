@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gbs_actor.bus import Hint, Hints
+from gbs_actor.bus import Hint, Hints, NodeMessage
 from gbs_actor.bus.channel import Subscribe
 from gbs_actor.bus.node_bus import NodeBus
+from gbs_actor.bus.presence import People, Person
 from gbs_actor.bus.protocol import BusStatistics
 
 EPOCH = "k3f9"
@@ -71,3 +72,22 @@ async def until_back(*buses: NodeBus) -> None:
     for bus in buses:
         await until(bus, connected)
         await until_gap(bus)
+
+
+async def presence_passes(first: NodeBus, second: NodeBus) -> None:
+    """Send who is in many rooms, and that a node leaves; return once the other has it all."""
+    rooms = [
+        People(retreat, 100, tuple(Person(10_000_000 + n, "남궁\0민수", 1) for n in range(100)))
+        for retreat in range(50)
+    ]
+    heard: list[NodeMessage] = []
+    second.listen(heard.append)
+    async with running(first, second):
+        await until(second, lambda _: bool(heard))
+        for room in rooms:
+            first.send(room)
+        await until(second, lambda _: sum(len(message.people) for message in heard) == len(rooms))
+        await first.leave()
+        await until(second, lambda _: heard[-1].leaves)
+    assert [people for message in heard for people in message.people] == rooms
+    assert not any(message.gap for message in heard[1:])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gbs_actor.bus import Hint
-from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, encode, read
+from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, Sender, encode, read
 from gbs_actor.contract.decoding import InvalidPayload
 
 TEXT = st.text(max_size=60)
@@ -27,7 +27,7 @@ def many(number: int) -> list[Hint]:
 
 @given(TEXT, st.integers(min_value=1, max_value=2**62), st.lists(HINT, max_size=300))
 def test_what_is_encoded_is_read(node: str, serial: int, hints: list[Hint]) -> None:
-    sent = encode(node, serial, hints)
+    sent = encode(Sender(node, "x7"), serial, hints)
     messages = [read(data) for data in sent]
     assert all(len(data) <= MAX_SIZE for data in sent)
     assert [hint for message in messages for hint in message.hints] == hints
@@ -42,20 +42,22 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
 
 
 def test_a_message_is_as_full_as_it_may_be() -> None:
-    *full, last = encode("a", 1, many(1_000))
+    *full, last = encode(Sender("a", ""), 1, many(1_000))
     smallest = len(b'[999,"0123456789abcdef",10999],')
-    assert all(MAX_SIZE - 2 * smallest < len(data) <= MAX_SIZE for data in full)
+    assert all(MAX_SIZE - 4 * smallest < len(data) <= MAX_SIZE for data in full)
     assert len(last) <= MAX_SIZE
 
 
 def test_no_hints_are_one_short_message() -> None:
-    assert encode("a", 7, []) == [b'{"v":1,"node":"a","serial":7}']
+    assert encode(Sender("a", ""), 7, []) == [b'{"v":1,"node":"a","serial":7}']
 
 
 def test_a_hint_that_is_too_large_goes_alone() -> None:
     large = "x" * MAX_SIZE
     hints = [Hint(1, large, 1), Hint(2, "e", 1), Hint(3, large, 1), Hint(4, "e", 1)]
-    assert [read(data).hints for data in encode("a", 1, hints)] == [(hint,) for hint in hints]
+    assert [read(data).hints for data in encode(Sender("a", ""), 1, hints)] == [
+        (hint,) for hint in hints
+    ]
 
 
 def test_what_a_later_version_adds_is_ignored() -> None:
@@ -69,6 +71,6 @@ def test_a_version_that_must_not_be_ignored_is_refused() -> None:
 
 
 def test_a_message_is_a_text_for_postgresql() -> None:
-    (data,) = encode("a\0", 1, [Hint(1, "\0é", 1)])
+    (data,) = encode(Sender("a\0", ""), 1, [Hint(1, "\0é", 1)])
     assert "\0" not in data.decode()
     assert json.loads(data)["hints"] == [[1, "\0é", 1]]

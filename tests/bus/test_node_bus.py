@@ -195,7 +195,7 @@ class TestReceiving:
         pair: tuple[NodeBus, NodeBus],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("gbs_actor.bus.node_bus._MAX_NODES", 3)
+        monkeypatch.setattr("gbs_actor.bus.serials.MAX_NODES", 3)
         for number in range(10):
             hub.inject(b'{"v":1,"node":"n%d","serial":1}' % number)
         assert len(pair[1]._serials) <= 3

@@ -21,6 +21,7 @@ from tests.bus.running import (
     EPOCH,
     bus,
     disconnected,
+    presence_passes,
     received,
     running,
     until,
@@ -36,6 +37,11 @@ from tests.store.other_clients import ask, soon, terminate_others
 def socket_of(dsn: str) -> Path:
     (folder,) = parse_qs(urlsplit(dsn).query)["host"]
     return Path(folder, ".s.PGSQL.5432")
+
+
+async def test_presence_reaches_the_other_nodes_and_so_does_a_leave(database_url: str) -> None:
+    first, second = (bus(node, postgres_channel(database_url)) for node in "ab")
+    await presence_passes(first, second)
 
 
 async def test_hints_reach_the_other_nodes(database_url: str) -> None:

@@ -17,6 +17,7 @@ from tests.bus.running import (
     EPOCH,
     bus,
     disconnected,
+    presence_passes,
     received,
     running,
     until,
@@ -50,6 +51,11 @@ def with_password(tmp_path: Path) -> Iterator[ValkeyServer]:
     server.start()
     yield server
     server.kill()
+
+
+async def test_presence_reaches_the_other_nodes_and_so_does_a_leave(server: ValkeyServer) -> None:
+    first, second = (bus(node, valkey_channel(server.url, NAME)) for node in "ab")
+    await presence_passes(first, second)
 
 
 async def test_hints_reach_the_other_nodes(server: ValkeyServer) -> None:

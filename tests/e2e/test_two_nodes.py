@@ -6,13 +6,16 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 import trio
 
-from gbs_actor.client import Client, CommandFailed, connect
+from gbs_actor.client import Client, CommandFailed, EditingMarked, PresenceChanged, connect
 from gbs_actor.lineup.records import Row
+from tests.bus.servers import PROGRAM, ValkeyServer
 from tests.e2e.server_process import (
     RETREAT,
     DidNotStart,
@@ -37,6 +40,45 @@ def node(stack: ExitStack, database_url: str, name: str | None, **settings: str)
 def pair(database_url: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     with ExitStack() as stack:
         yield node(stack, database_url, "a"), node(stack, database_url, "b")
+
+
+@pytest.fixture(params=["postgres", "valkey"])
+def pair_over_each_bus(
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    with ExitStack() as stack:
+        settings = {}
+        if request.param == "valkey":
+            if PROGRAM is None:
+                pytest.skip("neither valkey-server nor redis-server is installed")
+            valkey = ValkeyServer(tmp_path)
+            valkey.start()
+            stack.callback(valkey.kill)
+            settings["GBS_BUS_URL"] = valkey.url
+        yield (
+            node(stack, database_url, "a", **settings),
+            node(stack, database_url, "b", **settings),
+        )
+
+
+@dataclass
+class Onlooker:
+    """What a client is sent of the people in its room."""
+
+    people: dict[int, int] = field(default_factory=dict)
+    """Connections of each user."""
+    marks: set[tuple[int, int, str | None]] = field(default_factory=set)
+
+    async def watch(self, client: Client) -> None:
+        async for update in client.updates():
+            if isinstance(update, PresenceChanged):
+                self.people = {user.user_id: user.connections for user in update.users}
+            elif isinstance(update, EditingMarked):
+                mark = (update.user_id, update.lineup_id, update.field)
+                if update.editing:
+                    self.marks.add(mark)
+                else:
+                    self.marks.discard(mark)
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
@@ -150,3 +192,49 @@ def test_two_of_the_same_name_or_one_without_a_name_are_refused(database_url: st
             node(stack, database_url, "a", **quickly)
         with pytest.raises(DidNotStart, match="another server"):
             node(stack, database_url, None, **quickly)
+
+
+async def test_who_is_on_either_and_what_they_edit_is_shown_on_both_until_a_server_dies(
+    pair_over_each_bus: tuple[ServerProcess, ServerProcess],
+) -> None:
+    a, b = pair_over_each_bus
+    async with (
+        connect(a.url, token=token(1)) as onlooking,
+        connect(b.url, token=token(2)) as client,
+        trio.open_nursery() as nursery,
+    ):
+        here, there = Onlooker(), Onlooker()
+        nursery.start_soon(here.watch, onlooking)
+        nursery.start_soon(there.watch, client)
+        await onlooking.join(RETREAT)
+        await client.join(RETREAT)
+        person = movable(client)[0]
+        await until(lambda: here.people == there.people == {1: 1, 2: 1})
+        await client.mark_editing(person, "memo")
+        await until(lambda: here.marks == {(2, person, "memo")})
+        await client.mark_editing(person, "memo", editing=False)
+        await until(lambda: not here.marks)
+        await client.mark_editing(person, "gbsNumber")
+        await until(lambda: here.marks == {(2, person, "gbsNumber")})
+        b.kill()
+        await until(lambda: here.people == {1: 1} and not here.marks)
+        nursery.cancel_scope.cancel()
+
+
+async def test_those_of_a_server_that_stops_leave(
+    pair: tuple[ServerProcess, ServerProcess],
+) -> None:
+    a, b = pair
+    async with (
+        connect(a.url, token=token(1)) as client,
+        connect(b.url, token=token(2)) as other,
+        trio.open_nursery() as nursery,
+    ):
+        onlooker = Onlooker()
+        nursery.start_soon(onlooker.watch, client)
+        await client.join(RETREAT)
+        await other.join(RETREAT)
+        await until(lambda: onlooker.people == {1: 1, 2: 1})
+        assert b.stop() == 0
+        await until(lambda: onlooker.people == {1: 1})
+        nursery.cancel_scope.cancel()
