@@ -290,6 +290,23 @@ async def test_clients_do_not_number_their_requests(
     assert [answer.json()["revision"] for answer in answers] == [before + 1, before + 2]
 
 
+# Sheets
+
+
+async def test_a_sheet_that_was_read_is_found_again(nodes: Nodes) -> None:
+    headers = {"Authorization": f"Bearer {token(9)}"}
+    async with (
+        proxy(*(node.port for node in nodes)) as nginx,
+        httpx.AsyncClient(base_url=nginx.url + LINE_UP, headers=headers, timeout=30) as http,
+    ):
+        sheet = (await http.get("/export.xlsx")).content
+        for _ in range(4):
+            read = await http.post("/imports", content=sheet)
+            assert read.status_code == 200, read.text
+            again = await http.get(f"/imports/{read.json()['importId']}/warnings.xlsx")
+            assert again.status_code == 200, again.text
+
+
 # The file itself
 
 
@@ -298,6 +315,7 @@ def directives(config: Path) -> list[str]:
     text = re.sub(r"(?m)^ *#.*\n", "", config.read_text())
     text = re.sub(r"(?ms)^    upstream \w+ \{.*?^    \}\n", "", text)
     text = re.sub(r"(?ms)^    map \S+ \$gbs_(any|upstream) \{.*?^    \}\n", "", text)
+    text = re.sub(r"\(\?<gbs_slug>(.*?)\)", r"\1", text).replace("gbs_imports", "$gbs_upstream")
     return [
         line
         for line in text.splitlines()
