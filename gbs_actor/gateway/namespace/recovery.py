@@ -1,4 +1,5 @@
-"""Resumes the sessions of ``/gbs-lineup`` after a lost connection, or after the server was killed.
+"""Resumes the sessions of ``/gbs-lineup`` after a lost connection, or after the server was killed:
+on this one, or on another one that uses the same store.
 
 No session is kept in memory. The pid is a signed token that names the session and
 its user; the store has the session's location; the offset is a revision, and the client has

@@ -194,9 +194,9 @@ class SessionLocations:
         self._in_flight, self._pending = self._pending, {}
         settled = False
         try:
-            refused = await self._store.update_session_locations(self._in_flight)
+            taken = await self._store.update_session_locations(self._in_flight)
             settled = True
-            for sid in refused:
+            for sid in taken:
                 self._close_taken_over(sid, self._in_flight[sid].generation)
         except CommitRefused as refused:
             settled = refused.data_error  # else it may succeed later: a lock, a full disk
