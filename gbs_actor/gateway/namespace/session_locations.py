@@ -28,7 +28,7 @@ LAST_WRITE_TIMEOUT: Final = 1.0
 """Seconds to write pending locations at the end."""
 PRUNE_INTERVAL: Final = 3_600.0
 """Seconds between two removals of locations that are too old."""
-CHECK_INTERVAL: Final = 2.0
+CHECK_INTERVAL: Final = 5.0
 """Seconds between two checks of the sessions for those that another server has taken over."""
 CHECKED_AT_ONCE: Final = 1_000
 """How many sessions one query checks."""
