@@ -21,10 +21,12 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import (
+    ForwardedRequests,
     Services,
     cors_policy,
     create_admin_app,
     create_app,
+    refusal,
     with_remote_endpoint,
 )
 from gbs_actor.gateway.imports import Importer
@@ -36,7 +38,9 @@ from gbs_actor.gateway.namespace.lagging import LaggingObserver
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.gateway.nodes import Nodes
+from gbs_actor.gateway.nodes.request import encoded
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
@@ -45,6 +49,7 @@ from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.server.deferred_app import DeferredApp
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
+from gbs_actor.server.node_requests import NodeRequests
 from gbs_actor.server.node_status import NodeSampler, report_node
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
@@ -238,6 +243,12 @@ class Composition:
             admin = DeferredApp(partial(create_admin_app, services))
             self.admin_app = self._on_any_server(admin, CorsPolicy.of((), ()))
             self._deferred.append(admin)
+        self._node_requests = NodeRequests(
+            self.nodes,
+            ForwardedRequests(self._deferred[-1]).serve,
+            too_large=encoded(refusal(Code.INTERNAL, "The answer is too large.")),
+            interval=settings.rooms.comparison_interval,
+        )
 
     def prepare(self) -> None:
         """Make what is made at the first HTTP request otherwise, so that none waits for it."""
@@ -264,7 +275,10 @@ class Composition:
         if self.nodes.name is None:
             yield
             return
-        async with background(self._service("node status", partial(report_node, self.nodes))):
+        async with (
+            background(self._service("node status", partial(report_node, self.nodes))),
+            background(self._service("node requests", self._node_requests.run)),
+        ):
             yield
 
     @asynccontextmanager

@@ -131,8 +131,11 @@ class MemoryNodes:
     async def withdraw(self, request_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""
         await self._contact()
-        request = self._requests.pop(request_id, None)
-        return request is not None and not request.taken
+        request = self._requests.get(request_id)
+        if request is None or request.taken:
+            return False
+        del self._requests[request_id]
+        return True
 
 
 def _check_size(value: bytes, most: int) -> None:

@@ -95,5 +95,5 @@ class NodeDirectory(Protocol):
         ...
 
     async def withdraw(self, request_id: UUID) -> bool:
-        """Remove a request; return whether it was not taken, so that it never takes effect."""
+        """Remove a request that was not taken; return whether it never will be taken."""
         ...

@@ -72,8 +72,9 @@ async def test_what_is_withdrawn_is_not_taken_and_what_is_taken_is_not_withdrawn
     await store.nodes.ask(second, RUN, b"two", 60)
     await store.nodes.take(RUN, 10)
     assert not await store.nodes.withdraw(second)
-    await store.nodes.answer(second, b"too late")
-    assert await store.nodes.take_answer(second) is None
+    await store.nodes.answer(second, b"done")
+    assert await store.nodes.take_answer(second) == b"done"
+    assert not await store.nodes.withdraw(second)
 
 
 async def test_only_one_of_two_takes_a_request(store: AnyStore) -> None:

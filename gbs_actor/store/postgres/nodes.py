@@ -52,7 +52,7 @@ _ANSWER = "UPDATE lineup_node_action SET answer = $2 WHERE id = $1 AND taken_at 
 _TAKE_ANSWER = (
     "DELETE FROM lineup_node_action WHERE id = $1 AND answer IS NOT NULL RETURNING answer"
 )
-_WITHDRAW = "DELETE FROM lineup_node_action WHERE id = $1 RETURNING taken_at IS NULL AS untaken"
+_WITHDRAW = "DELETE FROM lineup_node_action WHERE id = $1 AND taken_at IS NULL RETURNING 1"
 
 
 class PostgresNodes:
@@ -109,8 +109,7 @@ class PostgresNodes:
 
     async def withdraw(self, request_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""
-        rows = await self._write(_WITHDRAW, request_id)
-        return bool(rows) and rows[0]["untaken"]
+        return bool(await self._write(_WITHDRAW, request_id))
 
     async def _write(self, sql: str, *arguments: object) -> Sequence[Row]:
         async def change(connection: DbConnection) -> Sequence[Row]:
