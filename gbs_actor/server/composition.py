@@ -196,7 +196,9 @@ class Composition:
             address=lambda: self.address,
             environment=environment,
         )
-        self.nodes = Nodes(settings.store.node, store.nodes, node.status, environment)
+        self.nodes = Nodes(
+            settings.store.node, store.nodes, node.status, self.rooms.summaries, environment
+        )
 
         # HTTP, and all of it as one application.
         self.services = services = Services(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
 from gbs_actor.auth import Role
+from gbs_actor.gateway.http.admin.room_query import SORTS
 from gbs_actor.gateway.nodes.request import response_from
 from gbs_actor.testing import LineupServer, SimStore, lineup_server, seeded_environment
 from tests.gateway.serving import RETREATS, SECRET, world
@@ -331,3 +334,54 @@ async def test_the_sessions_of_a_server_that_does_not_answer_are_missing(
         second.store.begin_outage()
         page = await sessions_of(first)
         assert (page["total"], page["missing"]) == (1, ["b"])
+
+
+async def rooms_of(server: LineupServer, query: str = "", **token: Any) -> Any:
+    token = {"role": Role.ADMIN_MINISTER} | token
+    headers = {"Authorization": f"Bearer {server.token(**token)}"}
+    response = await server.http("GET", f"/admin/rooms{query}", user=None, headers=headers)
+    assert response.status == 200
+    return [(each["slug"], each["node"]) for each in response.json()["rooms"]]
+
+
+async def test_the_rooms_of_all_servers_are_one_list(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        await first.peer(join="2024-winter")
+        await second.peer(join="2024-winter")
+        await second.peer(join="2024-summer")
+        await trio.sleep(7)
+        all_rooms = [("2024-summer", "b"), ("2024-winter", "a"), ("2024-winter", "b")]
+        assert await rooms_of(first) == all_rooms
+        assert await rooms_of(second) == all_rooms
+        assert await rooms_of(first, "?search=winter&sort=-slug") == all_rooms[1:]
+        assert await rooms_of(first, "?limit=1&offset=2") == all_rooms[2:]
+        assert await rooms_of(first, "?node=b") == [all_rooms[0], all_rooms[2]]
+        assert await rooms_of(first, "?node=a") == all_rooms[1:2]
+        assert await rooms_of(first, "?state=failed") == []
+        assert await rooms_of(first, retreats=["2024-summer"]) == all_rooms[:1]
+        shown = (await first.http("GET", "/admin/rooms", role=Role.ADMIN_MINISTER)).json()
+        assert shown["total"] == 3
+        assert shown["rooms"][2]["subscriberCount"] == 1
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_every_order_is_one_of_the_rooms_of_all_servers(
+    sort: str, autojump_clock: MockClock
+) -> None:
+    async with servers() as (first, second):
+        await first.peer(join="2024-winter")
+        await second.peer(join="2024-winter")
+        await trio.sleep(7)
+        both = [("2024-winter", "a"), ("2024-winter", "b")]
+        assert sorted(await rooms_of(first, f"?sort={sort}")) == both
+
+
+async def test_rooms_that_cannot_be_read_are_left_out(autojump_clock: MockClock) -> None:
+    async with servers() as (first, _):
+        nodes = first.store.nodes
+        (report,) = [each for each in await nodes.reports() if each.name == "b"]
+        bomb = msgspec.msgpack.encode([zlib.compress(b" " * 50_000_000)])
+        for stored in (b"", b"{}", b"\xc0", msgspec.msgpack.encode([b"", b"x"]), bomb):
+            await nodes.report("c", uuid4(), report.status, stored)
+            await trio.sleep(2)
+            assert await rooms_of(first) == []

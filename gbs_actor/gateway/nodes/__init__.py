@@ -1,6 +1,7 @@
 """The servers on one store, as operators see them: each reports itself there once a second.
 
 - ``status``: what a node reports of itself.
+- ``room_list``: its rooms, as bytes that can be stored every second.
 - ``request``: what a node asks of another one.
 - ``nodes``: all of them, as one of them sees them.
 """

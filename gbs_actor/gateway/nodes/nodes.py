@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Final
 from uuid import UUID
 
 import trio
 
 from gbs_actor.environment import Environment
+from gbs_actor.gateway.nodes.room_list import RoomList, decode_rooms
 from gbs_actor.gateway.nodes.status import (
     GONE_AFTER,
     NodeState,
@@ -18,6 +20,7 @@ from gbs_actor.gateway.nodes.status import (
     state_of,
     summary_of,
 )
+from gbs_actor.rooms import RoomSummary
 from gbs_actor.store.nodes import NodeDirectory, NodeReport, NodeRequest
 from gbs_actor.store.protocol import StoreError
 
@@ -25,6 +28,8 @@ TAKE_WITHIN: Final = 3.0
 """Seconds after which a node does not begin any more with what it was asked."""
 ANSWER_WITHIN: Final = 9.0
 """Seconds after which an answer is not waited for any more."""
+_FRESH: Final = 1.0
+"""Seconds for which the rooms of others are not read again."""
 _POLL: Final = 0.05
 """Seconds between two looks for an answer."""
 _WITHDRAW_AFTER: Final = TAKE_WITHIN + 0.5
@@ -49,6 +54,7 @@ class Nodes:
 
     :param name: of this one among several; ``None``: it is the only one.
     :param status: returns this one as it is now.
+    :param rooms: yields its rooms.
     """
 
     def __init__(
@@ -56,11 +62,14 @@ class Nodes:
         name: str | None,
         directory: NodeDirectory,
         status: Callable[[], NodeStatus],
+        rooms: Callable[[], Iterator[RoomSummary]],
         environment: Environment,
     ) -> None:
         self.name = name
         self._directory = directory
         self._status = status
+        self._rooms = RoomList(rooms, environment)
+        self._elsewhere: tuple[float, list[RoomSummary]] = (-math.inf, [])
         self._environment = environment
         self._run_id = UUID(int=0) if name is None else environment.uuid()
         self.seen: dict[NodeState, int] = {}
@@ -74,7 +83,8 @@ class Nodes:
         if self.name is None:
             await trio.lowlevel.checkpoint()
             return
-        await self._directory.report(self.name, self._run_id, encoded(self._status()), None)
+        rooms = await self._rooms.encoded_if_due()
+        await self._directory.report(self.name, self._run_id, encoded(self._status()), rooms)
 
     async def leave(self) -> None:
         """Remove what this one has reported, as it ends.
@@ -96,6 +106,25 @@ class Nodes:
             for each in await self._directory.reports()
             if each.name != self.name and each.age <= GONE_AFTER
         ]
+
+    async def rooms_elsewhere(self) -> list[RoomSummary]:
+        """Return the rooms of the other nodes that are there, as they were some seconds ago.
+
+        :raises StoreError: the store cannot be reached.
+        """
+        read_at, rooms = self._elsewhere
+        if self.name is None or trio.current_time() - read_at < _FRESH:
+            await trio.lowlevel.checkpoint()
+            return rooms
+        names = {each.run_id: each.name for each in await self.others()}
+        stored = await self._directory.rooms(names) if names else {}
+        rooms = [
+            room
+            for run_id, of_node in stored.items()
+            for room in await decode_rooms(of_node, names[run_id])
+        ]
+        self._elsewhere = (trio.current_time(), rooms)
+        return rooms
 
     async def ask(
         self, node: NodeReport, request: bytes, *, answer_within: float = ANSWER_WITHIN
