@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -72,11 +73,11 @@ class Nodes:
         self._elsewhere: tuple[float, list[RoomSummary]] = (-math.inf, [])
         self._environment = environment
         self._run_id = UUID(int=0) if name is None else environment.uuid()
-        self.seen: dict[NodeState, int] = {}
-        """How many nodes there were in each state when they were last listed, this one included."""
+        self.seen: Mapping[NodeState, int] = {}
+        """How many nodes there were in each state at the last report, this one included."""
 
     async def report(self) -> None:
-        """Store what this one is like now.
+        """Store what this one is like now, and count the others.
 
         :raises StoreError: the store cannot be reached, or refuses.
         """
@@ -85,6 +86,7 @@ class Nodes:
             return
         rooms = await self._rooms.encoded_if_due()
         await self._directory.report(self.name, self._run_id, encoded(self._status()), rooms)
+        self.seen = Counter(each.state for each in await self.summaries())
 
     async def leave(self) -> None:
         """Remove what this one has reported, as it ends.
