@@ -16,6 +16,8 @@ import pytest
 import trio
 
 from gbs_actor.client import connect
+from tests.e2e.browser_page import browser_page
+from tests.e2e.dashboard import act, log_in, picture, show, table, until_read
 from tests.e2e.server_process import OPERATOR, RETREAT, ServerProcess, token
 from tests.e2e.test_two_nodes import node
 
@@ -105,3 +107,39 @@ def test_a_frozen_one_does_nothing_late_and_one_that_is_killed_is_gone(
     assert asked(a, "/overview?node=b")[0] == 404
     b.start_again()
     until(lambda: states(a) == {"a": "ready", "b": "ready"})
+
+
+@pytest.mark.node
+@pytest.mark.browser
+async def test_the_dashboard_shows_both_and_acts_on_the_other(
+    pages: int, pair: tuple[ServerProcess, ServerProcess]
+) -> None:
+    a, b = pair
+    async with (
+        connect(a.url, token=token(1, "가은")) as first,
+        connect(b.url, token=token(2, "나리")) as second,
+        browser_page(pages, width=1280, height=860) as page,
+    ):
+        for client in (first, second):
+            await client.join(RETREAT)
+        await trio.to_thread.run_sync(until, lambda: nodes_of_rooms(a) == ["a", "b"])
+        await log_in(page, a)
+        await show(page, a, "nodes")
+        rows = await until_read(
+            lambda: table(page, "서버"), lambda rows: [row["접속"] for row in rows] == ["1", "1"]
+        )
+        assert [row["상태"].split()[-1] for row in rows] == ["준비됨", "준비됨"]
+        await picture(page, "nodes")
+        await show(page, a, "sessions?node=b")
+        rows = await until_read(lambda: table(page, "세션"), lambda rows: len(rows) == 1)
+        assert "나리" in rows[0]["사용자"]
+        await show(page, a, "rooms")
+        rows = await until_read(lambda: table(page, "룸"), lambda rows: len(rows) == 2)
+        assert [row["서버"] for row in rows] == ["a", "b"]
+        await picture(page, "rooms-of-two")
+        await page.click("tbody tr:nth-child(2) a.name")
+        await page.see("main h1")
+        await page.see(".actions")
+        assert "서버 b" in await page.text(".view-head")
+        assert "The room" in await act(page, "재시작", "시험")
+        assert await page.problems() == []
