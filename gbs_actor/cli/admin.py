@@ -14,6 +14,7 @@ from gbs_actor.cli.admin_client import AdminClient, Parameters, TokenOption, Url
 from gbs_actor.cli.admin_output import (
     write_audit,
     write_levels,
+    write_nodes,
     write_profile,
     write_result,
     write_rooms,
@@ -77,6 +78,15 @@ def server(
 ) -> None:
     """See a running server, and act on it, as an operator; each action goes into the audit."""
     context.obj = _Server(url, token, config)
+
+
+# Servers
+
+
+@admin.command()
+def nodes(context: typer.Context, output: OutputOption = Output.TEXT) -> None:
+    """List the servers on the database."""
+    _get(context, "/nodes", {}, output, write_nodes)
 
 
 # Rooms

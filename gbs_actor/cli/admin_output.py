@@ -19,6 +19,30 @@ def write_result(result: Any) -> None:
         echo(f"{room['slug']}: {room['state']}, {room['subscriberCount']} subscribers")
 
 
+def write_nodes(listed: Any) -> None:
+    """Write a line for each server."""
+    for each in listed["nodes"]:
+        name, status = each["node"] or "(no name)", each["status"]
+        mark = "*" if each["here"] else " "
+        echo(f"{mark} {name:<16} {each['state']:<9} {_figures(status)}, {_reported(each)}")
+
+
+def _reported(node: Any) -> str:
+    return "asked now" if node["here"] else f"reported {node['reported']:.0f} s ago"
+
+
+def _figures(status: Any) -> str:
+    if status is None:
+        return "of a version that cannot be read"
+    edits = status["editsPerSecond"]
+    rate = "-" if edits is None else f"{edits:.1f}"
+    where = f"{status['address'] or '-'} on {status['host']}, {status['version']}"
+    return (
+        f"{status['rooms']:>5} rooms  {status['connections']:>6} clients  {rate:>6} edits/s"
+        f"  lag {status['loopLag'] * 1_000:.1f} ms  behind {status['behind']:.1f} s  {where}"
+    )
+
+
 def write_rooms(page: Any) -> None:
     """Write a line for each room."""
     for room in page["rooms"]:

@@ -6,7 +6,7 @@ those on the page are summed up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -47,6 +47,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     round_trip: float | None
     """From the last ping to its pong; ``None``: there was none yet."""
     traced: bool
+    node: str | None = None
+    """The server that it is on; ``None``: there is only one."""
 
 
 class SessionDetails(Session, frozen=True, kw_only=True, rename="camel"):
@@ -74,6 +76,8 @@ class SessionPage(msgspec.Struct, frozen=True, rename="camel"):
     total: int
     """All that match."""
     sessions: tuple[Session, ...]
+    missing: tuple[str, ...] = ()
+    """Servers that have not answered: theirs are left out."""
 
 
 def _lag(client: Client) -> int:
@@ -95,6 +99,15 @@ SORT_KEYS: Final[dict[str, Callable[[Client], Any]]] = {
     "sid": attrgetter("sid"),
 }
 """What sessions can be sorted by, named as in the JSON of a :class:`Session`."""
+_KEYS_OF_SESSIONS: Final[dict[str, Callable[[Session], Any]]] = {
+    "queuedBytes": attrgetter("queued_bytes"),
+    "lag": lambda session: -1 if session.lag is None else session.lag,
+    "roundTrip": lambda session: -1.0 if session.round_trip is None else session.round_trip,
+    "connectedFor": attrgetter("connected_for"),
+    "user": attrgetter("user_name"),
+    "sid": attrgetter("sid"),
+}
+"""The same, of a session that is summed up."""
 
 
 async def session_page(
@@ -106,6 +119,7 @@ async def session_page(
     offset: int,
     limit: int,
     is_traced: Callable[[Client], bool],
+    node: str | None = None,
 ) -> SessionPage:
     """Return the sessions of some clients.
 
@@ -115,6 +129,7 @@ async def session_page(
     :param sort: a key of :data:`SORT_KEYS`.
     :param offset: sessions before the first one.
     :param limit: sessions at most.
+    :param node: the server that they are on.
     """
     key, found = SORT_KEYS[sort], []
     for number, client in enumerate(tuple(clients), 1):
@@ -124,9 +139,29 @@ async def session_page(
             await trio.lowlevel.checkpoint()
     found.sort(key=itemgetter(0), reverse=descending)
     page = found[offset : offset + limit]
-    return SessionPage(
-        len(found), tuple(session_of(client, traced=is_traced(client)) for _, client in page)
-    )
+    sessions = [session_of(client, traced=is_traced(client), node=node) for _, client in page]
+    return SessionPage(len(found), tuple(sessions))
+
+
+def merged(
+    pages: Iterable[SessionPage],
+    sort: str,
+    *,
+    descending: bool,
+    offset: int,
+    limit: int,
+    missing: Collection[str],
+) -> SessionPage:
+    """Return some of the sessions of several servers.
+
+    :param pages: of each server the first ``offset + limit``, in the order that is asked for.
+    :param missing: the servers without a page.
+    """
+    pages = tuple(pages)
+    sessions = [session for page in pages for session in page.sessions]
+    sessions.sort(key=_KEYS_OF_SESSIONS[sort], reverse=descending)
+    total = sum(page.total for page in pages)
+    return SessionPage(total, tuple(sessions[offset : offset + limit]), tuple(missing))
 
 
 def is_found(client: Client, search: str) -> bool:
@@ -138,16 +173,16 @@ def is_found(client: Client, search: str) -> bool:
     return search in "\n".join(texts).casefold()
 
 
-def session_of(client: Client, *, traced: bool) -> Session:
+def session_of(client: Client, *, traced: bool, node: str | None = None) -> Session:
     """Return a client's session as it is now."""
-    return Session(**_figures(client, traced=traced))
+    return Session(**_figures(client, traced=traced, node=node))
 
 
-def details_of(client: Client, *, traced: bool) -> SessionDetails:
+def details_of(client: Client, *, traced: bool, node: str | None = None) -> SessionDetails:
     """Return a client's session as it is now, as a whole."""
     outbox = client.peer.outbox
     return SessionDetails(
-        **_figures(client, traced=traced),
+        **_figures(client, traced=traced, node=node),
         role=client.role,
         user_agent=client.peer.user_agent,
         token_expires_at=client.user.expires_at,
@@ -160,7 +195,7 @@ def details_of(client: Client, *, traced: bool) -> SessionDetails:
     )
 
 
-def _figures(client: Client, *, traced: bool) -> dict[str, Any]:
+def _figures(client: Client, *, traced: bool, node: str | None) -> dict[str, Any]:
     peer, subscriber = client.peer, client.subscriber
     sink = peer.statistics()
     return {
@@ -179,4 +214,5 @@ def _figures(client: Client, *, traced: bool) -> dict[str, Any]:
         "lag": None if subscriber.room is None else subscriber.lag,
         "round_trip": sink.round_trip,
         "traced": traced,
+        "node": node,
     }

@@ -11,6 +11,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import trio
+from msgspec.structs import replace
 
 from gbs_actor.observability.recent_histogram import PERCENTILES
 from gbs_actor.rooms.handle import RoomHandle
@@ -87,26 +88,54 @@ def matching_slugs(rooms: Iterable[RoomHandle], state: RoomState | None, search:
 
 
 async def sorted_summaries(
-    rooms: Iterable[RoomHandle], sort: str, offset: int, limit: int, *, descending: bool
+    rooms: Iterable[RoomHandle],
+    sort: str,
+    offset: int,
+    limit: int,
+    *,
+    descending: bool,
+    node: str | None = None,
+    elsewhere: Iterable[RoomSummary] = (),
 ) -> tuple[RoomSummary, ...]:
     """Return the summaries of some rooms.
 
     Other tasks run meanwhile, so the figures are of slightly different moments.
 
-    :param sort: a key of :data:`SORT_KEYS`; rooms that are equal in it are sorted by slug, so
-        that their order is stable.
+    :param sort: a key of :data:`SORT_KEYS`; rooms that are equal in it are sorted by slug and
+        node, so that their order is stable.
     :param offset: rooms before the first one.
     :param limit: rooms at most.
+    :param node: the name of this server among several.
+    :param elsewhere: rooms of other servers.
     """
-    key, keyed = SORT_KEYS[sort], []
-    for number, room in enumerate(sorted(rooms, key=attrgetter("slug")), 1):
-        keyed.append((key(room), room))
+    key = SORT_KEYS[sort]
+    keyed: list[tuple[Any, str, str, RoomHandle | RoomSummary]] = []
+    for number, room in enumerate(rooms, 1):
+        keyed.append((key(room), room.slug, node or "", room))
         if number % _SORTED_AT_ONCE == 0:
             await trio.lowlevel.checkpoint()
+    figure = _figure(sort)
+    keyed += [(figure(each), each.slug, each.node or "", each) for each in elsewhere]
+    keyed.sort(key=itemgetter(1, 2))
     keyed.sort(key=itemgetter(0), reverse=descending)
-    summaries = []
-    for number, (_, room) in enumerate(keyed[offset : offset + limit], 1):
-        summaries.append(summary_of(room))
+    summaries: list[RoomSummary] = []
+    for number, (_, _, _, shown) in enumerate(keyed[offset : offset + limit], 1):
+        if isinstance(shown, RoomHandle):
+            summaries.append(replace(summary_of(shown), node=node))
+        else:
+            summaries.append(shown)
         if number % _SUMMED_UP_AT_ONCE == 0:
             await trio.lowlevel.checkpoint()
     return tuple(summaries)
+
+
+def _figure(sort: str) -> Callable[[RoomSummary], Any]:
+    """Return what reads the figure of a key of :data:`SORT_KEYS` from a summary."""
+    name, _, rest = sort.partition(".")
+    attribute = dict(
+        zip(RoomSummary.__struct_encode_fields__, RoomSummary.__struct_fields__, strict=True)
+    )[name]
+    read = attrgetter(f"{attribute}.{rest}" if rest else attribute)
+    if name == "revision":
+        return lambda room: -1 if room.revision is None else room.revision
+    return read

@@ -86,6 +86,8 @@ class RoomSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Until a room that pauses after a crash starts again by itself."""
     last_error: str | None
     """The last crash in one line."""
+    node: str | None = None
+    """The server that it runs on; ``None``: there is only one."""
 
 
 class CommandInHand(msgspec.Struct, frozen=True, rename="camel"):

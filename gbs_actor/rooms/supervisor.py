@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Final
@@ -48,7 +48,13 @@ from gbs_actor.rooms.restart_loop import RestartLoop
 from gbs_actor.rooms.room_actions import RoomActions, send_away
 from gbs_actor.rooms.room_statistics import statistics_of, summary_of
 from gbs_actor.rooms.slow_commands import SlowCommands
-from gbs_actor.rooms.statistics import RoomPage, RoomState, RoomStatistics, SupervisorStatistics
+from gbs_actor.rooms.statistics import (
+    RoomPage,
+    RoomState,
+    RoomStatistics,
+    RoomSummary,
+    SupervisorStatistics,
+)
 from gbs_actor.rooms.subscriber import Subscriber
 from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.settings import RoomSettings
@@ -362,6 +368,10 @@ class RoomSupervisor:
         rooms = tuple(summary_of(handle) for handle in self._handles.values())
         return SupervisorStatistics(rooms=rooms, **self._counters())
 
+    def summaries(self) -> Iterator[RoomSummary]:
+        """Yield the open rooms without their subscribers, each as it is by then."""
+        return map(summary_of, tuple(self._handles.values()))
+
     def matching(self, state: RoomState | None = None, search: str = "") -> list[str]:
         """Return the slugs of the open rooms that match; see :func:`matching_slugs`."""
         return matching_slugs(self._handles.values(), state, search)
@@ -375,15 +385,22 @@ class RoomSupervisor:
         offset: int = 0,
         limit: int = 50,
         counters: bool = True,
+        node: str | None = None,
+        elsewhere: Collection[RoomSummary] = (),
     ) -> RoomPage:
         """Return some of the rooms that are open still, sorted; see :func:`sorted_summaries`.
 
         :param slugs: the rooms, in any order.
         :param counters: whether to return what was counted of all rooms, too.
+        :param node: the name of this server among several.
+        :param elsewhere: rooms of other servers, which are among them.
         """
         found = [self._handles[slug] for slug in slugs if slug in self._handles]
-        rooms = await sorted_summaries(found, sort, offset, limit, descending=descending)
-        return RoomPage(rooms=rooms, total=len(found), **(self._counters() if counters else {}))
+        rooms = await sorted_summaries(
+            found, sort, offset, limit, descending=descending, node=node, elsewhere=elsewhere
+        )
+        total = len(found) + len(elsewhere)
+        return RoomPage(rooms=rooms, total=total, **(self._counters() if counters else {}))
 
     def counts(self) -> RoomCounts:
         """Return how many rooms there are, and what all have counted; never blocks."""

@@ -11,7 +11,7 @@ import trio
 from hypercorn.typing import ASGIFramework
 
 from gbs_actor.auth import Authorizer, Policy, SessionTokens, Verifier
-from gbs_actor.bus import Bus
+from gbs_actor.bus import Bus, BusStatistics
 from gbs_actor.concurrency import Service, background
 from gbs_actor.contract.events import NAMESPACE
 from gbs_actor.environment import SYSTEM, Environment
@@ -21,10 +21,12 @@ from gbs_actor.gateway.clients import Clients
 from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.http import (
+    ForwardedRequests,
     Services,
     cors_policy,
     create_admin_app,
     create_app,
+    refusal,
     with_remote_endpoint,
 )
 from gbs_actor.gateway.imports import Importer
@@ -35,7 +37,10 @@ from gbs_actor.gateway.namespace.handlers import LineupNamespace
 from gbs_actor.gateway.namespace.lagging import LaggingObserver
 from gbs_actor.gateway.namespace.recovery import LineupRecovery
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
+from gbs_actor.gateway.nodes import Nodes
+from gbs_actor.gateway.nodes.request import encoded
 from gbs_actor.gateway.plain import PlainServer
+from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents
 from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
@@ -44,6 +49,8 @@ from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.server.deferred_app import DeferredApp
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
+from gbs_actor.server.node_requests import NodeRequests
+from gbs_actor.server.node_status import NodeSampler, report_node
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
 from gbs_actor.settings import Settings
@@ -94,6 +101,8 @@ class Composition:
         """Whether the server is shutting down; readyz reports it."""
         self.front_door: FrontDoor | None = None
         """What listens; ``None``: another ASGI server does."""
+        self.address: str | None = None
+        """Host and port at which it listens."""
         self.operator_events = events = OperatorEvents(
             settings.admin.operator_events, environment=environment
         )
@@ -174,6 +183,23 @@ class Composition:
         self.audit_trail = AuditTrail(store, environment)
         self.log_levels = LogLevels(now=environment.wall)
 
+        def bus_statistics() -> BusStatistics | None:
+            return None if bus is None else bus.statistics()
+
+        node = NodeSampler(
+            self.rooms,
+            self.clients,
+            loop_lag=self.loop_lag.times,
+            store_failure=self.write_check.failure,
+            draining=lambda: self.draining,
+            bus=bus_statistics,
+            address=lambda: self.address,
+            environment=environment,
+        )
+        self.nodes = Nodes(
+            settings.store.node, store.nodes, node.status, self.rooms.summaries, environment
+        )
+
         # HTTP, and all of it as one application.
         self.services = services = Services(
             settings=settings,
@@ -182,6 +208,8 @@ class Composition:
             environment=environment,
             store=store,
             rooms=self.rooms,
+            nodes=self.nodes,
+            bus=bus_statistics,
             verifier=verifier,
             authorizer=authorizer,
             rates=rates,
@@ -217,6 +245,12 @@ class Composition:
             admin = DeferredApp(partial(create_admin_app, services))
             self.admin_app = self._on_any_server(admin, CorsPolicy.of((), ()))
             self._deferred.append(admin)
+        self._node_requests = NodeRequests(
+            self.nodes,
+            ForwardedRequests(self._deferred[-1]).serve,
+            too_large=encoded(refusal(Code.INTERNAL, "The answer is too large.")),
+            interval=settings.rooms.comparison_interval,
+        )
 
     def prepare(self) -> None:
         """Make what is made at the first HTTP request otherwise, so that none waits for it."""
@@ -238,6 +272,18 @@ class Composition:
         return Service(name, run, environment=self.environment).run
 
     @asynccontextmanager
+    async def _reporting(self) -> AsyncIterator[None]:
+        """Let other servers on the store know of this one within the block, if it has a name."""
+        if self.nodes.name is None:
+            yield
+            return
+        async with (
+            background(self._service("node status", partial(report_node, self.nodes))),
+            background(self._service("node requests", self._node_requests.run)),
+        ):
+            yield
+
+    @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the parts within the block; call :meth:`drain` at its end."""
         async with (
@@ -252,6 +298,7 @@ class Composition:
             self.session_locations.running(),
             self.sockets.serving(),
             self.plain.serving(),
+            self._reporting(),
         ):
             yield
 

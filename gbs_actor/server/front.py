@@ -80,8 +80,10 @@ class Front:
                 reloading = Service("reload", partial(self._reloading.run, reloads))
                 nursery.start_soon(reloading.run)
             self._composition.shut_down = self._stop or lifetime.request_shutdown
+            addresses = bound_addresses(listeners)
+            self._composition.address = f"{addresses[0].host}:{addresses[0].port}"
             lifetime.started()
-            task_status.started(bound_addresses(listeners))
+            task_status.started(addresses)
             await lifetime.wait_for_shutdown()
             await drain(self._composition, self._door, lifetime.grace)
             nursery.cancel_scope.cancel()

@@ -20,6 +20,7 @@ from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.memory_lock import Hold
+from gbs_actor.store.memory_nodes import MemoryNodes
 from gbs_actor.store.memory_retreat import StoredRetreat
 from gbs_actor.store.memory_sessions import MemorySessions
 from gbs_actor.store.protocol import (
@@ -83,6 +84,8 @@ class MemoryStore:
     ) -> None:
         self.shared = shared
         """Whether several supervisors of this process use it at the same time."""
+        self.nodes = MemoryNodes(self._contact)
+        """The servers on it."""
         self._environment = environment
         self._identity = environment.entropy(8).hex() if identity is None else identity
         self._ids = _Ids()

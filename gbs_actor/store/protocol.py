@@ -17,6 +17,7 @@ from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
+from gbs_actor.store.nodes import NodeDirectory
 from gbs_actor.store.rows import RowKey
 from gbs_actor.store.seed.seed import RetreatSeed
 
@@ -239,6 +240,11 @@ class Store(Protocol):
     @property
     def shared(self) -> bool:
         """Whether other servers may change retreats at the same time."""
+        ...
+
+    @property
+    def nodes(self) -> NodeDirectory:
+        """The servers that use it, where it is shared."""
         ...
 
     async def load(self, slug: str) -> Retreat | None:

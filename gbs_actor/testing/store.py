@@ -128,6 +128,7 @@ class SimStore(MemoryStore):
         self._attached = True
         self._reachable = True
         self._in_flight: dict[_Commit, None] = {}
+        self.nodes = self.nodes.reached_by(self._contact)
         self._reading = 0
         self._interruptions = 0
         self._interrupted = trio.lowlevel.ParkingLot()

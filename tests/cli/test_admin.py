@@ -67,6 +67,13 @@ def test_rooms_and_levels_are_listed(run: Command) -> None:
     assert "INFO     all others" in levels
 
 
+def test_the_only_server_is_listed(run: Command) -> None:
+    words = run("nodes").stdout
+    assert words.startswith("* (no name)")
+    assert "ready" in words
+    assert "asked now" in words
+
+
 def test_the_loop_is_profiled(run: Command) -> None:
     words = run("profile", "--seconds", "1", *REASON).stdout
     assert "steps/s" in words

@@ -20,6 +20,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e\u200b" + "가" * 400
 """The name of a user who wishes the operator harm."""
 VIEWS = (
     "overview",
+    "nodes",
     "rooms",
     f"rooms/{RETREAT}",
     "sessions",

@@ -65,6 +65,7 @@ async def test_a_session_is_listed_with_its_client_and_its_connection(transport:
             "lag": 0,
             "roundTrip": None,
             "traced": False,
+            "node": None,
         }
 
 

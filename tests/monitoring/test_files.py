@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gbs_actor.auth import Role
+from gbs_actor.bus import BusStatistics
+from gbs_actor.gateway.http.metrics.families import families
+from gbs_actor.gateway.http.metrics.snapshot import take_snapshot
+from gbs_actor.gateway.nodes import NodeState
 from tests.gateway.serving import settings_with, world
 from tests.monitoring.files import (
     ALERTS,
@@ -21,6 +26,20 @@ from tests.monitoring.files import (
     queries,
 )
 
+BUS = BusStatistics(
+    kind="postgres",
+    connected=True,
+    sent=1,
+    received=1,
+    own=1,
+    gaps=1,
+    unreadable=0,
+    pending=0,
+    lag=0.001,
+    failures=0,
+    last_error=None,
+)
+
 
 async def exported() -> set[str]:
     """Return the names of all samples of a server."""
@@ -28,8 +47,11 @@ async def exported() -> set[str]:
         # What only a listening server has.
         response = await here.get("/metrics", here.bearer(role=Role.ADMIN_MINISTER))
         text = response.body.decode()
-    families = text_string_to_metric_families(text)
-    names = {sample.name for family in families for sample in family.samples}
+        # What only one of several servers has.
+        taken = replace(await take_snapshot(here.services), nodes={NodeState.READY: 1}, bus=BUS)
+    several = {sample.name for family in families(taken) for sample in family.samples}
+    found = text_string_to_metric_families(text)
+    names = several | {sample.name for family in found for sample in family.samples}
     # Of these there is none before the first one.
     return names | {
         *("gbs_event_errors_total", "gbs_closes_total", "gbs_refused_handshakes_total"),

@@ -14,15 +14,18 @@
 ``middleware``  wraps the app; ``cors`` allows pages of other origins
 """
 
+from gbs_actor.gateway.http.admin import ForwardedRequests, refusal
 from gbs_actor.gateway.http.app import create_admin_app, create_app
 from gbs_actor.gateway.http.cors import cors_policy
 from gbs_actor.gateway.http.middleware import with_remote_endpoint
 from gbs_actor.gateway.http.services import Services
 
 __all__ = [
+    "ForwardedRequests",
     "Services",
     "cors_policy",
     "create_admin_app",
     "create_app",
+    "refusal",
     "with_remote_endpoint",
 ]

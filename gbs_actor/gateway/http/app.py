@@ -12,11 +12,14 @@ from gbs_actor.contract.command_spec import LINE_UP_PATH
 from gbs_actor.gateway.http.admin import (
     AdminIdentity,
     Audit,
+    Forwarding,
     admin_actions,
     admin_audit,
     admin_dashboard,
     admin_diagnostics,
     admin_events,
+    admin_forwarding,
+    admin_nodes,
     admin_overview,
     admin_rooms,
     admin_session,
@@ -81,7 +84,13 @@ def _index(services: Services, *, has_admin: bool) -> Blueprint:
 
 
 def _admin_blueprints(services: Services) -> list[Blueprint]:
-    audit = Audit(services.audit_trail, services.events, services.environment)
+    audit = Audit(
+        services.audit_trail,
+        services.events,
+        services.environment,
+        node=services.nodes.name,
+    )
+    forwarding = Forwarding(services.nodes)
     identity = AdminIdentity(
         services.verifier,
         services.authorizer,
@@ -92,13 +101,15 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     )
     clients = services.clients
     return [
+        admin_forwarding(services.nodes, identity, forwarding),
         admin_dashboard(),
         admin_session(identity, services.environment),
         admin_overview(services, identity),
+        admin_nodes(services, identity),
         admin_rooms(services, identity, audit),
-        admin_sessions(services, identity, audit),
+        admin_sessions(services, identity, audit, forwarding),
         admin_traces(clients, identity, audit),
-        admin_actions(services, identity, audit),
+        admin_actions(services, identity, audit, forwarding),
         admin_diagnostics(services.log_levels, services.profiler, identity, audit),
         admin_audit(services.store, identity, audit),
         admin_events(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gbs_actor.auth import Authorizer, Verifier
+from gbs_actor.bus import BusStatistics
 from gbs_actor.environment import Environment
 from gbs_actor.gateway.audit_trail import AuditTrail
 from gbs_actor.gateway.client_metrics import ClientMetricsTotals
@@ -14,6 +15,7 @@ from gbs_actor.gateway.closed_sessions import ClosedSessions
 from gbs_actor.gateway.dispatch import Dispatch
 from gbs_actor.gateway.imports import Importer
 from gbs_actor.gateway.limits import UserRateLimit
+from gbs_actor.gateway.nodes import Nodes
 from gbs_actor.observability import LogLevels, LoopProfiler, OperatorEvents, RecentHistogram
 from gbs_actor.observability.history import History
 from gbs_actor.rooms import RoomSupervisor
@@ -37,6 +39,10 @@ class Services:
     """Where the time of day and randomness come from."""
     store: Store
     rooms: RoomSupervisor
+    nodes: Nodes
+    """All servers on the store."""
+    bus: Callable[[], BusStatistics | None]
+    """``None``: it has none."""
     verifier: Verifier
     authorizer: Authorizer
     rates: UserRateLimit

@@ -5,7 +5,8 @@
     finding    one line of the report
     files      settings, keys, certificate
     host       port, descriptors, disk
-    database   PostgreSQL: safe, rights, schema, the server it has, clock
+    database   PostgreSQL: safe, rights, schema, the servers it has, clock
+    bus        what servers on one database tell each other by
 
 Nothing is changed: no listener is opened, no database started, no migration applied.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 import trio
 
 from gbs_actor.observability import configure_logging
+from gbs_actor.server.checks.bus import check_bus
 from gbs_actor.server.checks.database import check_database
 from gbs_actor.server.checks.files import check_certificate, check_keys, check_settings
 from gbs_actor.server.checks.finding import Finding, Status, error
@@ -36,7 +38,7 @@ async def check_all(config: Path | None) -> list[Finding]:
     """Check everything, in the order in which a start needs it.
 
     With wrong settings nothing else can be checked. Takes as long as the time limits of the
-    settings for the database allow, and 3 s for a server that runs.
+    settings for the database allow, 3 s for a server that runs, and 8 s for the bus.
 
     :param config: TOML file; ``None``: see :meth:`.Settings.load`.
     """
@@ -57,5 +59,6 @@ async def check_all(config: Path | None) -> list[Finding]:
         *admin_port,
         check_descriptors(settings),
         *database.findings,
+        *await check_bus(settings),
         check_disk(database.folder),
     ]

@@ -51,7 +51,7 @@ _ONLY_READ: Final = frozenset(
 )
 """The tables that a server only reads; it may have to write to all others."""
 
-_TABLE: Final = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
+_TABLE: Final = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\w+)", re.MULTILINE)
 
 _MISSING_RIGHTS = """
 SELECT name, array_agg(privilege ORDER BY privilege) AS privileges
@@ -61,11 +61,12 @@ GROUP BY name ORDER BY name
 """
 _VERSION = "SELECT current_setting('server_version') AS version"
 _LEASE = """
-SELECT host(client_addr) AS address, backend_start AS since
+SELECT host(client_addr) AS address, backend_start AS since, mode = 'ShareLock' AS shared
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND objsubid = 1
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (classid::bigint << 32 | objid::bigint) = $1
+ORDER BY since
 """
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 _LOCAL_FOLDER = """
@@ -158,7 +159,8 @@ async def _check_connected(
     try:
         findings.append(await _check_safety(connection, described, deadline))
         findings.append(await _check_schema(connection, deadline))
-        findings.append(await _check_lease(connection, deadline, server_runs=server_runs))
+        node = settings.store.node
+        findings.append(await _check_lease(connection, deadline, node, server_runs=server_runs))
         findings.append(await _check_clock(connection, deadline))
         folder = await _local_folder(connection, deadline)
     except (ConnectionLost, ServerRefused) as failed:
@@ -212,9 +214,9 @@ async def _check_schema(connection: DbConnection, deadline: float) -> Finding:
 
 
 async def _check_lease(
-    connection: DbConnection, deadline: float, *, server_runs: bool | None
+    connection: DbConnection, deadline: float, node: str | None, *, server_runs: bool | None
 ) -> Finding:
-    """Check which server has the database: there can be only one."""
+    """Check which server has the database: only one can, unless all have names."""
     holders = await connection.fetch(_LEASE, LOCK_KEY, deadline=deadline)
     if not holders:
         if server_runs:
@@ -224,6 +226,10 @@ async def _check_lease(
                 "check these settings against those it was started with",
             )
         return ok("server", "none uses this database")
+    if node is not None and all(row["shared"] for row in holders):
+        number = len(holders)
+        what = "1 server uses" if number == 1 else f"{number} servers use"
+        return ok("server", f"{what} this database; they share it")
     since: datetime = holders[0]["since"]
     place = holders[0]["address"] or "this machine"
     text = f"one on {place} uses this database, since {since.astimezone():%Y-%m-%d %H:%M}"

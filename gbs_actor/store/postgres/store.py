@@ -40,6 +40,7 @@ from gbs_actor.store.postgres.migrate import (
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.nodes import PostgresNodes
 from gbs_actor.store.postgres.pool import connect_with_retries
 from gbs_actor.store.postgres.safety import check_safety
 from gbs_actor.store.postgres.session_locations import SessionLocationTable
@@ -83,6 +84,8 @@ class PostgresStore:
             self._database, self._deltas, self._commits, most=most, timeout=timeouts.commit
         )
         self._session_locations = SessionLocationTable(self._database, timeout=timeouts.commit)
+        self.nodes = PostgresNodes(self._database, timeouts.read)
+        """The servers on the database."""
         self.migrated: tuple[Migration, ...] = ()
         """The migrations that were applied when the store was opened."""
 

@@ -50,6 +50,8 @@ class KickResult(ActionResult, frozen=True, kw_only=True):
 
     sessions: int
     """How many sessions."""
+    missing: tuple[str, ...] = ()
+    """Servers that have not answered; theirs may go on."""
 
 
 BodyT = TypeVar("BodyT", bound=ActionBody)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -20,12 +20,40 @@ from gbs_actor.gateway.http.admin.acting import (
     RoomActionResult,
 )
 from gbs_actor.gateway.http.admin.audit import Audit
+from gbs_actor.gateway.http.admin.forwarding import Forwarding
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.nodes.request import ForwardedResponse
 from gbs_actor.rooms import RoomAction
 from gbs_actor.store.audit import Outcome
 
 _body: Final = msgspec.json.Decoder(ActionBody)
+_result: Final = msgspec.json.Decoder(KickResult)
+
+
+def merged(result: KickResult, others: Mapping[str, ForwardedResponse | None]) -> KickResult:
+    """Return the result of a kick on this server and on others.
+
+    :param others: their responses, by name; ``None``: there was none.
+    """
+    messages, sessions, missing = [result.message] if result.changed else [], result.sessions, []
+    for node, response in others.items():
+        other = None if response is None else response.decoded(_result)
+        if other is None:
+            missing.append(node)
+            continue
+        sessions += other.sessions
+        if other.changed:
+            messages.append(f"Server {node}: {other.message}")
+    if missing:
+        messages.append(f"Not answered: {', '.join(missing)}.")
+    return KickResult(
+        changed=sessions > 0,
+        dry_run=result.dry_run,
+        message=" ".join(messages) or result.message,
+        sessions=sessions,
+        missing=tuple(missing),
+    )
 
 
 class ActOnRoom(Protocol):
@@ -36,7 +64,9 @@ class ActOnRoom(Protocol):
         ...
 
 
-def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> Blueprint:
+def admin_actions(
+    services: Services, identity: AdminIdentity, audit: Audit, forwarding: Forwarding
+) -> Blueprint:
     """Return the routes of the actions.
 
     On a room, and on a session in it, may act who is an operator of its retreat; on everything
@@ -88,6 +118,8 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
         found = [] if client is None or hidden else [client]
         result = _kick(found, dry_run=asked.dry_run)
         outcome: Outcome | None = "refused" if hidden else None
+        if client is None:
+            result = await _elsewhere(asked, result)
         return asked.respond(audit, result, "session.kick", sid, outcome=outcome)
 
     @blueprint.post("/users/<user_id>/kick")
@@ -95,6 +127,7 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
         operator = identity.require_unrestricted(request)
         asked = await ActionRequest.read(request, operator, _body)
         result = _kick(clients.of_user(one_id(("userId", user_id))), dry_run=asked.dry_run)
+        result = await _elsewhere(asked, result)
         return asked.respond(audit, result, "user.kick", user_id)
 
     def _kick(found: Sequence[Client], *, dry_run: bool) -> KickResult:
@@ -110,6 +143,14 @@ def admin_actions(services: Services, identity: AdminIdentity, audit: Audit) -> 
         return KickResult(
             changed=bool(connected), dry_run=dry_run, message=message, sessions=len(connected)
         )
+
+    async def _elsewhere(asked: ActionRequest[ActionBody], result: KickResult) -> KickResult:
+        """Do the same on the other servers; return the result of all, for the audit of this one."""
+        if "node" in asked.request.args:
+            return result
+        with trio.CancelScope(shield=True):  # as in _act_on
+            others = await forwarding.to_others(asked.request, asked.operator)
+        return merged(result, others)
 
     @blueprint.post("/drain")
     async def drain_server() -> Response:

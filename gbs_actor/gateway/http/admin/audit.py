@@ -52,10 +52,19 @@ class Audit:
     :param trail: where the records go.
     :param events: other operators are notified of actions.
     :param environment: where their times come from.
+    :param node: the name of this server among several.
     """
 
-    def __init__(self, trail: AuditTrail, events: OperatorEvents, environment: Environment) -> None:
+    def __init__(
+        self,
+        trail: AuditTrail,
+        events: OperatorEvents,
+        environment: Environment,
+        *,
+        node: str | None = None,
+    ) -> None:
         self._trail = trail
+        self._node = node
         self._environment = environment
         self._events = events
         self._looks: OrderedDict[tuple[int | None, str, str], float] = OrderedDict()
@@ -79,6 +88,10 @@ class Audit:
         :param operator: ``None``: nobody known.
         :param address: see :func:`address_of`.
         """
+        if operator is not None and operator.recorded:
+            return
+        if self._node is not None and details:
+            details = f"{details} (server {self._node})"
         entry = AuditEntry(
             at=self._environment.now(),
             operator_id=None if operator is None else operator.user_id,

@@ -37,6 +37,9 @@ ADMIN_PATH: Final = "/admin"
 SESSION_PATH: Final = f"{ADMIN_PATH}/session"
 SESSION_COOKIE: Final = "adminSession"
 CSRF_HEADER: Final = "X-CSRF-Token"
+FORWARDED: Final = "gbs_actor.forwarded"
+"""Key of a request's scope: the :class:`Operator` for whom another server forwards it. No client
+can set it: servers make scopes, and none but our own makes one with this key."""
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _NOBODY: Final = 0
@@ -53,6 +56,10 @@ class Operator:
     """``None``: a Bearer token was sent."""
     csrf_token: str | None = None
     """Of the session."""
+    forwarded: bool = False
+    """Whether another server has authenticated them, and forwards the request."""
+    recorded: bool = False
+    """Whether that server records what they do, as this is only a part of it."""
 
     @property
     def user_id(self) -> int | None:
@@ -114,6 +121,9 @@ class AdminIdentity:
             something, and FORBIDDEN: who has sent it is not certain.
         :raises RateLimited: there were too many.
         """
+        forwarded = request.scope.get(FORWARDED)
+        if isinstance(forwarded, Operator):
+            return forwarded
         operator: Operator | None = None
         try:
             operator = self._identify(request)

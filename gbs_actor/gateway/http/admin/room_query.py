@@ -8,7 +8,7 @@ from typing import Final
 from werkzeug.datastructures import MultiDict
 
 from gbs_actor.gateway.http.admin.query import one_of, page_bounds, sort_key, sorts, text
-from gbs_actor.rooms import RoomState
+from gbs_actor.rooms import RoomState, RoomSummary
 from gbs_actor.rooms.listing import SORT_KEYS
 
 SORTS: Final = sorts(SORT_KEYS)
@@ -46,3 +46,8 @@ class RoomQuery:
             offset=offset,
             limit=limit,
         )
+
+    def matches(self, room: RoomSummary) -> bool:
+        """Return whether a room is asked for."""
+        wanted = self.search.casefold()
+        return self.state in (None, room.state) and wanted in room.slug.casefold()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
 from gbs_actor.gateway.http.admin.audit import Audit
@@ -24,9 +25,11 @@ def admin_rooms(services: Services, identity: AdminIdentity, audit: Audit) -> Bl
     """Return the routes below ``/admin/rooms``.
 
     An operator sees the rooms of those retreats in which they are one. Those who see the same
-    rooms share a page that is at most a second old.
+    rooms share a page that is at most a second old. Rooms of other servers are in it as those have
+    reported them some seconds ago, unless ``node`` names one.
     """
-    rooms, pages = services.rooms, SharedJson(services.environment.thread_time)
+    rooms, nodes = services.rooms, services.nodes
+    pages = SharedJson(services.environment.thread_time)
     blueprint = Blueprint("admin_rooms", __name__, url_prefix=f"{ADMIN_PATH}/rooms")
 
     @blueprint.get("")
@@ -34,7 +37,9 @@ def admin_rooms(services: Services, identity: AdminIdentity, audit: Audit) -> Bl
         operator = identity.require(request)
         query = RoomQuery.of(request.args)
         slugs = rooms.matching(query.state, query.search)
-        shown = await identity.shown_to(operator, slugs)
+        of_all = not operator.forwarded and "node" not in request.args
+        elsewhere = list(filter(query.matches, await nodes.rooms_elsewhere())) if of_all else []
+        shown = await identity.shown_to(operator, {*slugs, *(each.slug for each in elsewhere)})
 
         async def page() -> RoomPage:
             return await rooms.page(
@@ -44,9 +49,11 @@ def admin_rooms(services: Services, identity: AdminIdentity, audit: Audit) -> Bl
                 offset=query.offset,
                 limit=query.limit,
                 counters=operator.unrestricted,
+                node=nodes.name,
+                elsewhere=[each for each in elsewhere if each.slug in shown],
             )
 
-        key = query, shown, operator.unrestricted
+        key = query, shown, operator.unrestricted, of_all
         return encoded_response(await pages.encoded(key, page))
 
     @blueprint.get("/<slug>")
@@ -56,6 +63,6 @@ def admin_rooms(services: Services, identity: AdminIdentity, audit: Audit) -> Bl
         if statistics is None:
             return failure_response(_NOT_OPEN)
         audit.look(operator, request, "room", slug)
-        return fresh_response(statistics)
+        return fresh_response(replace(statistics, node=nodes.name))
 
     return blueprint

@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 from gbs_actor import __version__
 from gbs_actor.auth import AuthErrorCode
 from gbs_actor.gateway.http.metrics.snapshot import Snapshot
+from gbs_actor.gateway.nodes import NodeState
 from gbs_actor.lineup.codes import Code
 from gbs_actor.observability import HistogramTotals
 from gbs_actor.rooms import RoomLoad, RoomState
@@ -77,6 +78,7 @@ def families(taken: Snapshot) -> Iterator[Metric]:
     yield from _commands(taken)
     yield from _pages(taken)
     yield from _rooms(taken)
+    yield from _nodes(taken)
     yield from _limits(taken)
     yield from _store(taken)
     yield from _process(taken)
@@ -242,6 +244,35 @@ def _rooms(taken: Snapshot) -> Iterator[Metric]:
         loads,
         "commands_per_second",
     )
+
+
+def _nodes(taken: Snapshot) -> Iterator[Metric]:
+    if taken.nodes:
+        yield _gauges(
+            "gbs_nodes",
+            "Servers on the database, this one included, as this one sees them.",
+            "state",
+            {state.value: taken.nodes.get(state, 0) for state in NodeState},
+        )
+    bus = taken.bus
+    if bus is None:
+        return
+    yield _gauge("gbs_bus_connected", "Whether the bus is, as far as is known.", bus.connected)
+    yield _counters(
+        "gbs_bus_messages_total",
+        "Messages on the bus: sent, received of other servers, and own ones that came back.",
+        "kind",
+        {"sent": bus.sent, "received": bus.received, "own": bus.own},
+    )
+    for name, text, value in (
+        ("gaps", "Times that messages of other servers may have been lost.", bus.gaps),
+        ("unreadable", "Messages that could not be read.", bus.unreadable),
+        ("failures", "Connections of the bus that failed or ended.", bus.failures),
+    ):
+        yield _counter(f"gbs_bus_{name}_total", text, value)
+    yield _gauge("gbs_bus_pending", "Rooms with changes that wait to be sent.", bus.pending)
+    if bus.lag is not None:
+        yield _gauge("gbs_bus_lag_seconds", "How long the latest own message took.", bus.lag)
 
 
 def _limits(taken: Snapshot) -> Iterator[Metric]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import trio
 
 from gbs_actor.auth import AuthorizerStatistics
+from gbs_actor.bus import BusStatistics
 from gbs_actor.gateway.audit_trail import AuditTrailStatistics
 from gbs_actor.gateway.client_metrics import ClientMetricsStatistics
 from gbs_actor.gateway.clients import ClientsStatistics
 from gbs_actor.gateway.dispatch import DispatchStatistics
 from gbs_actor.gateway.http.admin import LimitUse, limit_uses
 from gbs_actor.gateway.http.services import Services
+from gbs_actor.gateway.nodes import NodeState
 from gbs_actor.observability import HistogramTotals, ProcessStatistics, process_statistics
 from gbs_actor.rooms import RoomCounts, RoomLoads
 from gbs_actor.socketio import ChannelStatistics, FrontDoorStatistics, ServerStatistics
@@ -43,6 +45,9 @@ class Snapshot:
     roles: AuthorizerStatistics
     rooms: RoomCounts
     loads: RoomLoads
+    nodes: Mapping[NodeState, int]
+    """How many servers there are on the store, by state; empty: it is the only one."""
+    bus: BusStatistics | None
     refusals: Mapping[str, int]
     """Refused clients, per reason."""
     recoveries: Mapping[str, int]
@@ -86,6 +91,8 @@ async def take_snapshot(services: Services) -> Snapshot:
         roles=services.authorizer.statistics(),
         rooms=rooms.counts(),
         loads=loads,
+        nodes=dict(services.nodes.seen),
+        bus=services.bus(),
         refusals=services.closed_sessions.statistics().refused,
         recoveries=dict(services.recoveries),
         limits=tuple(limit_uses(services, process, store)),

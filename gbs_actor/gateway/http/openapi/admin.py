@@ -18,6 +18,19 @@ def paths() -> dict[str, Described]:
     return _ADMIN
 
 
+_NODES: Final[Described] = {
+    "operationId": "readNodes",
+    "tags": ["operators"],
+    "summary": "Show all servers on the database.",
+    "description": "A server without a node name is the only one. The others report themselves "
+    "once a second; one that has not for ten seconds is `gone`, and is shown for an hour.",
+    "security": _OPERATORS,
+    "responses": {
+        "200": success("Nodes", "The servers, by name."),
+        **errors(401, 403, 429, 500, 503),
+    },
+}
+
 _ROOMS: Final[Described] = {
     "operationId": "readRooms",
     "tags": ["operators"],
@@ -367,6 +380,7 @@ _ADMIN: Final[dict[str, Described]] = {
     **{path: {"post": action} for path, action in _ACTIONS.items()},
     "/admin/history": {"get": _HISTORY},
     "/admin/overview": {"get": _OVERVIEW},
+    "/admin/nodes": {"get": _NODES},
     "/admin/rooms": {"get": _ROOMS},
     "/admin/rooms/{slug}": {"get": _ROOM},
     "/admin/session": {"post": _BEGIN_SESSION, "get": _SHOW_SESSION, "delete": _END_SESSION},

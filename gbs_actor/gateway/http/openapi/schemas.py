@@ -41,6 +41,7 @@ from gbs_actor.gateway.http.history import LineupHistory
 from gbs_actor.gateway.http.responses import Alive, Edited, Ready, UserLineups
 from gbs_actor.gateway.http.retreats import RetreatDetails, RetreatList
 from gbs_actor.gateway.http.sheets import ApplyBody, ImportPreview
+from gbs_actor.gateway.nodes import NodeList
 from gbs_actor.gateway.replies import ChangeResult, HttpErrorBody
 from gbs_actor.gateway.sessions import SessionDetails, SessionPage
 from gbs_actor.lineup.fields import Field
@@ -77,6 +78,7 @@ _TYPES: Final[dict[str, Any]] = {
     "Alive": Alive,
     "Ready": Ready,
     "Events": EventPage,
+    "Nodes": NodeList,
     "Rooms": RoomPage,
     "Room": RoomStatistics,
     "System": SystemStatistics,

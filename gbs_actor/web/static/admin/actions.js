@@ -3,7 +3,7 @@ import { visible } from "../shared/format.js";
 import { html, useEffect, useId, useState } from "../shared/html.js";
 import { Dialog } from "../shared/parts.js";
 import { Store, useStore } from "../shared/store.js";
-import { act, pathOf } from "./api.js";
+import { act, onNode, pathOf } from "./api.js";
 import { failureText } from "./failure.js";
 import { texts } from "./strings.js";
 
@@ -149,13 +149,17 @@ export function Announcements() {
 
 const text = texts.actions;
 
-/** What can be done with a room. */
-export function roomActions(slug, state, onDone) {
+/**
+ * What can be done with a room.
+ *
+ * @param {string|undefined} node the server that it runs on, if there are several
+ */
+export function roomActions(slug, state, node, onDone) {
   const of = (name, dangerous = false) => ({
     label: text[name].label,
     about: visible(slug, 60),
     body: text[name].body,
-    path: pathOf("rooms", slug, name),
+    path: onNode(pathOf("rooms", slug, name), node),
     dangerous,
     onDone,
   });
@@ -169,12 +173,12 @@ export function roomActions(slug, state, onDone) {
 
 /** What can be done with a session, and with its user. */
 export function sessionActions(session, unrestricted, onDone) {
-  const { sid, userId, userName } = session;
+  const { sid, userId, userName, node } = session;
   const name = visible(userName, 60);
   return [
-    unrestricted && !session.traced && traceAction(text.trace, { sid }, name, onDone),
-    unrestricted && !session.traced && traceAction(text.traceUser, { userId }, name, onDone),
-    kickAction(sid, name, onDone),
+    unrestricted && !session.traced && traceAction(text.trace, { sid }, name, node, onDone),
+    unrestricted && !session.traced && traceAction(text.traceUser, { userId }, name, node, onDone),
+    kickAction(sid, name, node, onDone),
     unrestricted && {
       label: text.kickUser.label,
       about: name,
@@ -186,17 +190,17 @@ export function sessionActions(session, unrestricted, onDone) {
   ];
 }
 
-function kickAction(sid, name, onDone) {
-  const path = pathOf("sessions", sid, "kick");
+function kickAction(sid, name, node, onDone) {
+  const path = onNode(pathOf("sessions", sid, "kick"), node);
   return { label: text.kick.label, about: name, body: text.kick.body, path, dangerous: true, onDone };
 }
 
-function traceAction({ label, body }, target, name, onDone) {
+function traceAction({ label, body }, target, name, node, onDone) {
   return {
     label,
     about: name,
     body,
-    path: "traces",
+    path: onNode("traces", node),
     parameters: target,
     fields: [
       { name: "minutes", label: text.trace.minutes, kind: "number", value: 5, least: 1, most: 60 },
@@ -215,6 +219,12 @@ export function stopTraceAction(target, name, onDone) {
     parameters: target,
     onDone,
   };
+}
+
+/** Stops another server. */
+export function drainAction(node) {
+  const { label, body } = text.drainServer;
+  return { label, about: visible(node, 20), body, path: onNode("drain", node), dangerous: true };
 }
 
 /** What can be done with the whole server. */

@@ -50,15 +50,20 @@ export function read(path, query = {}, options = {}) {
   return watched(request("GET", withQuery(path, query), options));
 }
 
+/** The path of an action on another server, or on this one. */
+export function onNode(path, node) {
+  return withQuery(path, { node });
+}
+
 /**
  * Perform an action, or find out what it would do.
  *
- * @param {string} path below /admin/
+ * @param {string} path below /admin/; may have a query
  * @param {Record<string, unknown>} body with a reason
  * @param {{dryRun?: boolean, timeout?: number}} options
  */
 export function act(path, body, { dryRun = false, timeout } = {}) {
-  const target = dryRun ? `${path}?dry_run` : path;
+  const target = dryRun ? `${path}${path.includes("?") ? "&" : "?"}dry_run` : path;
   return watched(request("POST", target, { body, headers: csrfHeader(), timeout }));
 }
 

@@ -10,6 +10,7 @@ import { Login } from "./login.js";
 import { Audit } from "./pages/audit.js";
 import { Closed } from "./pages/closed.js";
 import { Events } from "./pages/events.js";
+import { Nodes } from "./pages/nodes.js";
 import { Overview } from "./pages/overview.js";
 import { Room } from "./pages/room.js";
 import { Rooms } from "./pages/rooms.js";
@@ -22,6 +23,7 @@ import { texts } from "./strings.js";
 /** The views by the first part of their address. */
 const PAGES = {
   overview: { show: Overview, unrestricted: true },
+  nodes: { show: Nodes, unrestricted: true },
   rooms: { show: Rooms, one: Room },
   sessions: { show: Sessions, one: Session },
   closed: { show: Closed },
@@ -65,7 +67,7 @@ function Shell({ operator }) {
     menu.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [name, one]);
   let view = html`<p class="empty">${texts.gone}</p>`;
-  if (page?.one && one !== undefined) view = html`<${page.one} key=${one} name=${one} operator=${operator} />`;
+  if (page?.one && one !== undefined) view = html`<${page.one} key=${`${one} ${query.node ?? ""}`} name=${one} node=${query.node} operator=${operator} />`;
   else if (page) view = html`<${page.show} key=${name} query=${query} operator=${operator} />`;
   return html`
     <a class="skip" href="#main" onClick=${skip}>${texts.skip}</a>
@@ -139,6 +141,7 @@ function Mark() {
 
 const SHAPES = {
   overview: "M2 13h12M4 13V8M8 13V3M12 13V6",
+  nodes: "M3 2.5h10v4H3zM3 9.5h10v4H3zM5.5 4.5h.1M5.5 11.5h.1",
   rooms: "M2.5 3.5h11v3h-11zM2.5 9.5h11v3h-11z",
   sessions: "M8 8a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5M3 13.5c.6-2.6 2.5-4 5-4s4.4 1.4 5 4",
   closed: "M6.5 8a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5M1.5 13.5c.6-2.6 2.5-4 5-4 1 0 1.8.2 2.5.6M10.5 10.5l3.5 3.5M14 10.5l-3.5 3.5",

@@ -10,9 +10,9 @@ export function User({ id, name }) {
 }
 
 /** A link to a room. */
-export function RoomLink({ slug, none = NOTHING }) {
+export function RoomLink({ slug, node, none = NOTHING }) {
   if (slug === null || slug === undefined) return html`<span class="note">${none}</span>`;
-  return html`<a class="name" href=${hrefTo(["rooms", slug])}><${Text} value=${slug} longest=${60} /></a>`;
+  return html`<a class="name" href=${hrefTo(["rooms", slug], { node })}><${Text} value=${slug} longest=${60} /></a>`;
 }
 
 const PROTOCOLS = { "socket.io": "Socket.IO", socketio: "Socket.IO", websocket: "WebSocket" };

@@ -15,8 +15,8 @@ import { Connection, RoundTrip, User } from "../who.js";
 const { room: text } = texts;
 
 /** One room actor as a whole. */
-export function Room({ name }) {
-  const load = (signal) => read(pathOf("rooms", name), {}, { signal });
+export function Room({ name, node }) {
+  const load = (signal) => read(pathOf("rooms", name), { node }, { signal });
   const { data, error, refresh } = usePolling(load, 2000);
   const gone = error?.status === 404;
   const room = error?.status ? null : data;
@@ -24,8 +24,9 @@ export function Room({ name }) {
     <div class="view-head">
       <a class="back" href=${hrefTo(["rooms"])}>${texts.pages.rooms}</a>
       <h1><${Text} value=${name} longest=${100} /></h1>
+      ${room?.node && html`<span class="note">${texts.nodes.on(visible(room.node, 20))}</span>`}
       ${room && html`<${State} state=${room.state} />
-        <${Actions} actions=${roomActions(name, room.state, refresh)} />`}
+        <${Actions} actions=${roomActions(name, room.state, room.node, refresh)} />`}
     </div>
     ${gone && html`<${Empty}>${text.notOpen}<//>`}
     ${!gone && room === null && html`<${Pending} error=${error} />`}
@@ -88,7 +89,7 @@ function Whole({ room }) {
     <${Crashes} crashes=${room.crashHistory} />
     <${Section} title=${text.subscriberList} wide=${true}
       note=${text.subscriberNote(count(room.subscribers.length), count(room.subscriberCount))}>
-      <${Table} caption=${text.subscriberList} columns=${SUBSCRIBERS} rows=${room.subscribers}
+      <${Table} caption=${text.subscriberList} columns=${SUBSCRIBERS} rows=${room.subscribers.map((each) => ({ ...each, node: room.node }))}
         keyOf=${(each) => each.number} empty=${text.noSubscribers} />
     <//>
     <${Section} title=${text.presence} wide=${true} note=${presence && text.presenceNote(count(presence.total))}>
@@ -134,8 +135,8 @@ const SUBSCRIBERS = [
 ].map((column) => ({ ...column, label: text.subscriberColumns[column.key] }));
 
 function SubscriberName({ subscriber }) {
-  const { sid, userId, userName } = subscriber;
-  return html`<a class="name" href=${hrefTo(["sessions", sid])}>
+  const { sid, userId, userName, node } = subscriber;
+  return html`<a class="name" href=${hrefTo(["sessions", sid], { node })}>
     <${User} id=${userId} name=${userName} /></a>`;
 }
 

@@ -30,21 +30,29 @@ const COLUMNS = [
   sortable: true,
 }));
 
+/** Where a room runs; shown where there are several servers. */
+const NODE = { key: "node", label: texts.nodes.columns.node, cell: (room) => html`<${Text} value=${room.node} longest=${20} />` };
+
+/** Several servers may have a room of the same retreat. */
+const keyOf = (room) => `${room.slug} ${room.node ?? ""}`;
+
 /** All room actors. */
 export function Rooms({ query }) {
-  const { state = "", search = "", sort = "slug" } = query;
+  const { state = "", search = "", sort = "slug", node = "" } = query;
   const offset = Number(query.offset) || 0;
-  const asked = { state, search, sort, offset, limit: PAGE };
+  const asked = { state, search, sort, node, offset, limit: PAGE };
   const view = JSON.stringify(asked);
   const { data, error, loading } = usePolling((signal) => read("rooms", asked, { signal }), 2000, view);
-  const order = useStableOrder(data?.rooms ?? [], (room) => room.slug, loading ? "loading" : view);
+  const order = useStableOrder(data?.rooms ?? [], keyOf, loading ? "loading" : view);
   const change = (changes) => replaceQuery({ offset: "", ...changes });
-  const filtered = state !== "" || search !== "";
+  const filtered = state !== "" || search !== "" || node !== "";
+  const several = data?.rooms.some((room) => room.node !== null);
   return html`
     <div class="view-head">
       <h1>${texts.pages.rooms}</h1>
       <span class="note">${data && text.total(count(data.total))}</span>
       <div class="filters">
+        <${NodeChip} node=${node} onRemove=${() => change({ node: "" })} />
         <${SearchField} label=${text.search} value=${search} onInput=${(value) => change({ search: value })} />
         <${Choice} label=${text.state} value=${state} onChange=${(value) => change({ state: value })}
           options=${[["", text.anyState], ...STATES.map((each) => [each, texts.states[each]])]} />
@@ -53,12 +61,18 @@ export function Rooms({ query }) {
     ${data === null || error?.status ? html`<${Pending} error=${error} />` : html`
       <div class="panel wide flush">
         <${Settle} order=${order} />
-        <${Table} caption=${texts.pages.rooms} columns=${COLUMNS} rows=${order.rows} keyOf=${(room) => room.slug}
+        <${Table} caption=${texts.pages.rooms} columns=${several ? [...COLUMNS.slice(0, 2), NODE, ...COLUMNS.slice(2)] : COLUMNS} rows=${order.rows} keyOf=${keyOf}
           sort=${sort} onSort=${(value) => change({ sort: value })} dimmed=${loading}
           empty=${filtered ? text.noMatch : text.empty} />
         <${Pages} offset=${offset} limit=${PAGE} total=${data.total} texts=${texts.table.pages}
           onMove=${(value) => replaceQuery({ offset: value || "" })} />
       </div>`}`;
+}
+
+/** The server whose rooms or sessions are shown, if it is one of several. */
+export function NodeChip({ node, onRemove }) {
+  return node && html`<button type="button" class="chip" onClick=${onRemove} aria-label=${texts.nodes.any}>
+    ${texts.nodes.columns.node}: <${Text} value=${node} longest=${20} /> ✕</button>`;
 }
 
 /** Offers the server's order, where that has become another one. */
@@ -70,7 +84,7 @@ export function Settle({ order }) {
 
 function Name({ room }) {
   return html`
-    <a class="name" href=${hrefTo(["rooms", room.slug])}><${Text} value=${room.slug} longest=${60} /></a>
+    <a class="name" href=${hrefTo(["rooms", room.slug], { node: room.node })}><${Text} value=${room.slug} longest=${60} /></a>
     ${room.lastError && room.state !== "running" && html`
       <div class="error-line" title=${text.lastError}><${Text} value=${room.lastError} longest=${120} /></div>`}`;
 }

@@ -13,8 +13,8 @@ import { Connection, RoomLink, RoundTrip, User } from "../who.js";
 const { session: text } = texts;
 
 /** One session as a whole. */
-export function Session({ name, operator }) {
-  const load = (signal) => read(pathOf("sessions", name), {}, { signal });
+export function Session({ name, node, operator }) {
+  const load = (signal) => read(pathOf("sessions", name), { node }, { signal });
   const { data, error, refresh } = usePolling(load, 2000);
   const session = error?.status ? null : data;
   const gone = error?.status === 404;
@@ -40,9 +40,10 @@ function Whole({ session, sid }) {
           [text.role, html`<${Text} value=${session.role} />`],
           [text.address, html`<${Text} value=${session.address} mono=${true} />`],
           [text.tokenExpiresAt, expires === null || expires === undefined ? text.never : html`<time title=${fullTime(expires)}>${clock(expires)}</time>`],
+          session.node && [texts.nodes.columns.node, html`<${Text} value=${session.node} longest=${20} />`],
           ["sid", html`<${Text} value=${sid} mono=${true} longest=${40} />`],
           [text.userAgent, html`<${Text} value=${session.userAgent} longest=${160} />`],
-        ]} />
+        ].filter(Boolean)} />
       <//>
       <${Section} title=${text.link}>
         <${Facts} rows=${[
@@ -58,7 +59,7 @@ function Whole({ session, sid }) {
       <//>
       <${Section} title=${text.inRoom}>
         <${Facts} rows=${[
-          [text.inRoom, html`<${RoomLink} slug=${session.room} none=${texts.sessions.noRoom} />`],
+          [text.inRoom, html`<${RoomLink} slug=${session.room} node=${session.node} none=${texts.sessions.noRoom} />`],
           [text.sentRevision, count(session.sentRevision)],
           [text.lag, count(session.lag)],
           [text.underWay, count(session.underWay)],

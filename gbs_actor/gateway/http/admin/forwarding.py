@@ -1,0 +1,270 @@
+"""Requests of operators that another server is to serve: ``?node=NAME`` on whatever is of one.
+
+The server that is asked authenticates them and stores them; the other one takes them from the
+store, decides what the operator may do, and serves them like its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote, urlencode
+
+import structlog
+import trio
+from hypercorn.typing import ASGIFramework
+from quart import Blueprint, Request, Response, request
+
+from gbs_actor.contract.decoding import InvalidPayload
+from gbs_actor.gateway.http.admin.audit import address_of
+from gbs_actor.gateway.http.admin.identity import (
+    ADMIN_PATH,
+    FORWARDED,
+    AdminIdentity,
+    Operator,
+    is_admin_path,
+)
+from gbs_actor.gateway.http.admin.responses import encoded_response
+from gbs_actor.gateway.http.preconditions import single
+from gbs_actor.gateway.http.responses import failure_response
+from gbs_actor.gateway.nodes import NodeNotAnswering, Nodes
+from gbs_actor.gateway.nodes.nodes import ANSWER_WITHIN
+from gbs_actor.gateway.nodes.request import (
+    ForwardedRequest,
+    ForwardedResponse,
+    UnreadableRequest,
+    encoded,
+    request_from,
+    response_from,
+)
+from gbs_actor.gateway.replies import Failure, http_error
+from gbs_actor.lineup.codes import Code
+from gbs_actor.observability.profile import MAX_SECONDS
+from gbs_actor.store.nodes import NodeReport
+
+_OF_ONE_SERVER: Final = frozenset(
+    {
+        *("rooms", "sessions", "closed", "users", "traces", "system", "overview", "history"),
+        *("task-tree", "log-levels", "log-level", "profile", "drain"),
+    }
+)
+"""What can be asked of another server: the first segment below ``/admin``."""
+_SLOW: Final = {"profile": MAX_SECONDS + ANSWER_WITHIN}
+"""Seconds within which it has to be answered, where that may take longer."""
+_log = structlog.get_logger(__name__)
+
+
+class Forwarding:
+    """Sends requests of operators to other servers.
+
+    :param nodes: all servers on the store.
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    async def to(self, node: str, asked: Request, operator: Operator) -> Response:
+        """Return what another server responds to a request.
+
+        :raises StoreError: the store cannot be reached.
+        """
+        found = [each for each in await self._nodes.others() if each.name == node]
+        if not found:
+            return failure_response(
+                Failure.because(Code.NOT_FOUND, f"There is no server {node:.40}, or it is gone.")
+            )
+        arguments = asked.args.to_dict(flat=False)
+        del arguments["node"]
+        message = await _forwarded(asked, operator, arguments, part=False)
+        try:
+            response = await self._ask(found[0], message)
+        except NodeNotAnswering as error:
+            return failure_response(_failure(error))
+        forwarded = encoded_response(response.body)
+        forwarded.status_code = response.status
+        if response.retry_after is not None:
+            forwarded.headers["Retry-After"] = response.retry_after
+        return forwarded
+
+    async def to_others(
+        self, asked: Request, operator: Operator, **arguments: str | int
+    ) -> dict[str, ForwardedResponse | None]:
+        """Return what each of the other servers responds to a request that this one serves, too.
+
+        They record nothing in the audit. ``None``: it has not responded.
+
+        :param arguments: other ones than those of the request.
+        :raises StoreError: the store cannot be reached.
+        """
+        others = await self._nodes.others()
+        if operator.forwarded or not others:
+            return {}
+        query = asked.args.to_dict(flat=False)
+        query |= {name: [str(value)] for name, value in arguments.items()}
+        message = await _forwarded(asked, operator, query, part=True)
+        responses: dict[str, ForwardedResponse | None] = {}
+
+        async def ask(node: NodeReport) -> None:
+            try:
+                responses[node.name] = await self._ask(node, message)
+            except NodeNotAnswering:
+                responses[node.name] = None
+
+        async with trio.open_nursery() as nursery:
+            for each in others:
+                nursery.start_soon(ask, each)
+        return dict(sorted(responses.items()))
+
+    async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
+        within = _SLOW.get(_kind_of(message.path), ANSWER_WITHIN)
+        answer = await self._nodes.ask(node, encoded(message), answer_within=within)
+        try:
+            return response_from(answer)
+        except UnreadableRequest as error:
+            _log.warning("a server's answer cannot be read", node=node.name, reason=str(error))
+            raise NodeNotAnswering(node.name, begun=True) from None
+
+
+def admin_forwarding(nodes: Nodes, identity: AdminIdentity, forwarding: Forwarding) -> Blueprint:
+    """Return what passes requests with the field ``node`` on, if that is another server."""
+    blueprint = Blueprint("admin_forwarding", __name__)
+
+    @blueprint.before_app_request
+    async def forward() -> Response | None:
+        if not is_admin_path(request.path) or "node" not in request.args:
+            return None
+        node, kind = single("node", request.args), _kind_of(request.path)
+        if node is None or (node == nodes.name and kind in _OF_ONE_SERVER):
+            return None
+        operator = await _require(request, identity)
+        if kind not in _OF_ONE_SERVER:
+            raise InvalidPayload("node", "This is not of one server: leave out node.")
+        return await forwarding.to(node, request, operator)
+
+    return blueprint
+
+
+class ForwardedRequests:
+    """Serves what other servers forward, by the application that serves ``/admin`` here.
+
+    :param app: called with a scope that says who has sent the request.
+    """
+
+    def __init__(self, app: ASGIFramework) -> None:
+        self._app = app
+
+    async def serve(self, stored: bytes) -> bytes:
+        """Return the response to a request; never raises."""
+        try:
+            message = request_from(stored)
+        except UnreadableRequest as error:
+            _log.warning("a request of another server cannot be read", reason=str(error))
+            return encoded(refusal(Code.VALIDATION_FAILED, "The server cannot read the request."))
+        if _kind_of(message.path) not in _OF_ONE_SERVER:
+            return encoded(refusal(Code.NOT_FOUND, "There is nothing at this address."))
+        return encoded(await self._call(message))
+
+    async def _call(self, message: ForwardedRequest) -> ForwardedResponse:
+        body, status = bytearray(), 500
+        retry_after: str | None = None
+        sent = False
+
+        async def receive() -> Any:
+            nonlocal sent
+            if sent:
+                await trio.sleep_forever()  # the client stays until it has the response
+            sent = True
+            return {"type": "http.request", "body": message.body, "more_body": False}
+
+        async def send(event: Mapping[str, Any]) -> None:
+            nonlocal status, retry_after
+            await trio.lowlevel.checkpoint()
+            if event["type"] == "http.response.start":
+                status = event["status"]
+                for name, value in event["headers"]:
+                    if name.lower() == b"retry-after":
+                        retry_after = value.decode("latin-1")
+            elif event["type"] == "http.response.body":
+                body.extend(event.get("body", b""))
+
+        await self._app(_scope_of(message), receive, send)  # type: ignore[arg-type]
+        return ForwardedResponse(status=status, body=bytes(body), retry_after=retry_after)
+
+
+def refusal(code: Code, text: str) -> ForwardedResponse:
+    """Return a response with an error."""
+    failure = Failure.because(code, text)
+    return ForwardedResponse(status=failure_response(failure).status_code, body=http_error(failure))
+
+
+async def _require(asked: Request, identity: AdminIdentity) -> Operator:
+    """Return who has sent a request, if they are an operator, as the other server requires it.
+
+    :raises AuthError: they are none.
+    """
+    segments = asked.path.split("/")
+    if _kind_of(asked.path) == "rooms" and len(segments) > 3:
+        return await identity.require_in(asked, segments[3])
+    return identity.require(asked)
+
+
+async def _forwarded(
+    asked: Request, operator: Operator, arguments: Mapping[str, list[str]], *, part: bool
+) -> ForwardedRequest:
+    """Return a request of an operator, to be sent to another server.
+
+    :raises InvalidPayload: it is none that can be.
+    """
+    message = ForwardedRequest(
+        method="POST" if asked.method == "POST" else "GET",
+        path=asked.path,
+        query=urlencode(arguments, doseq=True).encode(),
+        body=await asked.get_data(cache=True, as_text=False, parse_form_data=False),
+        user=operator.user,
+        address=address_of(asked),
+        part=part,
+    )
+    try:
+        request_from(encoded(message))
+    except UnreadableRequest:
+        raise InvalidPayload("", "The request is too large for another server.") from None
+    return message
+
+
+def _scope_of(message: ForwardedRequest) -> dict[str, Any]:
+    operator = Operator(message.user, forwarded=True, recorded=message.part)
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": message.method,
+        "scheme": "http",
+        "path": message.path,
+        "raw_path": message.path.encode(),
+        "query_string": message.query,
+        "root_path": "",
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(message.body)).encode()),
+        ],
+        "client": None if message.address is None else (message.address, 0),
+        "server": None,
+        "extensions": {},
+        FORWARDED: operator,
+    }
+
+
+def _kind_of(path: str) -> str:
+    return unquote(path).removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
+
+
+def _failure(error: NodeNotAnswering) -> Failure:
+    if error.begun:
+        return Failure.because(
+            Code.OUTCOME_UNKNOWN,
+            f"Server {error.node} has not answered in time; it may still be done.",
+        )
+    return Failure.because(
+        Code.STORE_UNAVAILABLE, f"Server {error.node} does not answer; nothing was done."
+    )

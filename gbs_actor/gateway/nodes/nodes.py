@@ -1,0 +1,191 @@
+"""All nodes of a store, as one of them sees them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+from uuid import UUID
+
+import trio
+
+from gbs_actor.environment import Environment
+from gbs_actor.gateway.nodes.room_list import RoomList, decode_rooms
+from gbs_actor.gateway.nodes.status import (
+    GONE_AFTER,
+    NodeState,
+    NodeStatus,
+    NodeSummary,
+    encoded,
+    state_of,
+    summary_of,
+)
+from gbs_actor.rooms import RoomSummary
+from gbs_actor.store.nodes import NodeDirectory, NodeReport, NodeRequest
+from gbs_actor.store.protocol import StoreError
+
+TAKE_WITHIN: Final = 3.0
+"""Seconds after which a node does not begin any more with what it was asked."""
+ANSWER_WITHIN: Final = 9.0
+"""Seconds after which an answer is not waited for any more."""
+_FRESH: Final = 1.0
+"""Seconds for which the rooms of others are not read again."""
+_POLL: Final = 0.05
+"""Seconds between two looks for an answer."""
+_WITHDRAW_AFTER: Final = TAKE_WITHIN + 0.5
+
+
+class NodeNotAnswering(Exception):
+    """A node has not answered what it was asked.
+
+    :param begun: whether it may have begun with it, so that it may be done all the same.
+    """
+
+    def __init__(self, node: str, *, begun: bool) -> None:
+        super().__init__(node)
+        self.node = node
+        self.begun = begun
+
+
+class Nodes:
+    """The servers on one store: reports this one, and reads what the others report.
+
+    A server without a name is the only one: it reports nothing, and never asks the store.
+
+    :param name: of this one among several; ``None``: it is the only one.
+    :param status: returns this one as it is now.
+    :param rooms: yields its rooms.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        directory: NodeDirectory,
+        status: Callable[[], NodeStatus],
+        rooms: Callable[[], Iterator[RoomSummary]],
+        environment: Environment,
+    ) -> None:
+        self.name = name
+        self._directory = directory
+        self._status = status
+        self._rooms = RoomList(rooms, environment)
+        self._elsewhere: tuple[float, list[RoomSummary]] = (-math.inf, [])
+        self._environment = environment
+        self._run_id = UUID(int=0) if name is None else environment.uuid()
+        self.seen: Mapping[NodeState, int] = {}
+        """How many nodes there were in each state at the last report, this one included."""
+
+    async def report(self) -> None:
+        """Store what this one is like now, and count the others.
+
+        :raises StoreError: the store cannot be reached, or refuses.
+        """
+        if self.name is None:
+            await trio.lowlevel.checkpoint()
+            return
+        rooms = await self._rooms.encoded_if_due()
+        await self._directory.report(self.name, self._run_id, encoded(self._status()), rooms)
+        self.seen = Counter(each.state for each in await self.summaries())
+
+    async def leave(self) -> None:
+        """Remove what this one has reported, as it ends.
+
+        :raises StoreError: the store cannot be reached, or refuses.
+        """
+        await self._directory.remove(self._run_id)
+
+    async def others(self) -> list[NodeReport]:
+        """Return the reports of the other nodes that are there, by name.
+
+        :raises StoreError: the store cannot be reached.
+        """
+        if self.name is None:
+            await trio.lowlevel.checkpoint()
+            return []
+        return [
+            each
+            for each in await self._directory.reports()
+            if each.name != self.name and each.age <= GONE_AFTER
+        ]
+
+    async def rooms_elsewhere(self) -> list[RoomSummary]:
+        """Return the rooms of the other nodes that are there, as they were some seconds ago.
+
+        :raises StoreError: the store cannot be reached.
+        """
+        read_at, rooms = self._elsewhere
+        if self.name is None or trio.current_time() - read_at < _FRESH:
+            await trio.lowlevel.checkpoint()
+            return rooms
+        names = {each.run_id: each.name for each in await self.others()}
+        stored = await self._directory.rooms(names) if names else {}
+        rooms = [
+            room
+            for run_id, of_node in stored.items()
+            for room in await decode_rooms(of_node, names[run_id])
+        ]
+        self._elsewhere = (trio.current_time(), rooms)
+        return rooms
+
+    async def ask(
+        self, node: NodeReport, request: bytes, *, answer_within: float = ANSWER_WITHIN
+    ) -> bytes:
+        """Ask something of another node; return its answer.
+
+        The node begins with it within :data:`TAKE_WITHIN`, by the store's clock, or never.
+        Cancelled, it may still be done.
+
+        :param answer_within: seconds.
+        :raises NodeNotAnswering: it does not, or the store cannot be reached.
+        """
+        request_id, began = self._environment.uuid(), trio.current_time()
+        try:
+            await self._directory.ask(request_id, node.run_id, request, TAKE_WITHIN)
+        except StoreError:
+            raise NodeNotAnswering(node.name, begun=False) from None
+        withdrawing = True
+        while (elapsed := trio.current_time() - began) < answer_within:
+            await trio.sleep(_POLL)
+            try:
+                answer = await self._directory.take_answer(request_id)
+                if answer is not None:
+                    return answer
+                if withdrawing and elapsed >= _WITHDRAW_AFTER:
+                    withdrawing = False
+                    if await self._directory.withdraw(request_id):
+                        raise NodeNotAnswering(node.name, begun=False)
+            except StoreError:
+                pass  # it may be reached again in time
+        raise NodeNotAnswering(node.name, begun=True)
+
+    async def take(self, limit: int) -> list[NodeRequest]:
+        """Return what others ask of this one, the oldest first; each is returned once.
+
+        :raises StoreError: the store cannot be reached, or refuses.
+        """
+        return await self._directory.take(self._run_id, limit)
+
+    async def answer(self, request: NodeRequest, answer: bytes) -> None:
+        """Answer what was taken.
+
+        :raises StoreError: the store cannot be reached, or refuses what is too large.
+        """
+        await self._directory.answer(request.id, answer)
+
+    async def summaries(self) -> tuple[NodeSummary, ...]:
+        """Return all nodes, by name; this one as it is now.
+
+        :raises StoreError: the store cannot be reached.
+        """
+        status = self._status()
+        here = NodeSummary(
+            node=self.name, here=True, state=state_of(status), reported=0.0, status=status
+        )
+        if self.name is None:
+            await trio.lowlevel.checkpoint()
+            return (here,)
+        others = [
+            summary_of(each) for each in await self._directory.reports() if each.name != self.name
+        ]
+        return tuple(sorted((here, *others), key=lambda each: each.node or ""))

@@ -1,0 +1,387 @@
+"""``/admin/nodes``, and operators who see and act on all servers of a store from one of them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gbs_actor.auth import Role
+from gbs_actor.gateway.http.admin.room_query import SORTS
+from gbs_actor.gateway.nodes.request import response_from
+from gbs_actor.testing import LineupServer, SimStore, lineup_server, seeded_environment
+from tests.gateway.serving import RETREATS, SECRET, world
+
+
+@asynccontextmanager
+async def servers() -> AsyncIterator[list[LineupServer]]:
+    """Run two servers on one store, and wait until each has reported itself."""
+    environment = seeded_environment(1)
+    store = SimStore(environment=environment, shared=True)
+
+    def of(name: str) -> dict[str, dict[str, object]]:
+        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}}
+
+    async with (
+        lineup_server(
+            retreats=RETREATS, store=store, environment=environment, settings=of("a")
+        ) as first,
+        lineup_server(
+            retreats=(), store=store.elsewhere(), environment=environment, settings=of("b")
+        ) as second,
+    ):
+        await trio.sleep(1)
+        yield [first, second]
+
+
+async def nodes_of(server: LineupServer) -> dict[str | None, Any]:
+    response = await server.http("GET", "/admin/nodes", role=Role.ADMIN_MINISTER)
+    assert response.status == 200
+    return {each["node"]: each for each in response.json()["nodes"]}
+
+
+async def test_a_server_without_a_name_is_the_only_one_and_writes_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as here:
+        await trio.sleep(3)
+        response = await here.get("/admin/nodes", here.bearer(role=Role.ADMIN_MINISTER))
+        (only,) = response.json()["nodes"]
+        assert (only["node"], only["here"], only["state"]) == (None, True, "ready")
+        assert await here.store.nodes.reports() == []
+
+
+async def test_each_server_shows_both(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        await second.peer(join="2024-winter")
+        await trio.sleep(2)
+        seen = await nodes_of(first)
+        assert list(seen) == ["a", "b"]
+        assert [each["here"] for each in seen.values()] == [True, False]
+        assert (seen["b"]["status"]["rooms"], seen["b"]["status"]["connections"]) == (1, 1)
+        assert seen["b"]["reported"] < 2
+        assert (await nodes_of(second))["b"]["here"]
+
+
+async def test_one_that_reports_no_more_is_gone_and_one_that_stops_is_not_there(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        second.kill()
+        await trio.sleep(8)
+        assert (await nodes_of(first))["b"]["state"] == "ready"
+        await trio.sleep(4)
+        assert (await nodes_of(first))["b"]["state"] == "gone"
+    async with servers() as (first, second):
+        await second.stop()
+        assert list(await nodes_of(first)) == ["a"]
+
+
+async def test_a_report_of_another_version_is_a_node_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        store = first.store
+        (report,) = [each for each in await store.nodes.reports() if each.name == "b"]
+        await store.nodes.report("c", report.run_id, b'{"version": 3}', b"")
+        node = (await nodes_of(first))["c"]
+        assert (node["state"], node["status"]) == ("not ready", None)
+
+
+async def test_without_the_store_the_report_goes_on_later(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        first.store.begin_outage()
+        await trio.sleep(30)
+        first.store.end_outage()
+        await trio.sleep(10)
+        assert (await nodes_of(second))["a"]["state"] == "ready"
+
+
+async def test_who_sees_only_some_retreats_does_not_see_the_servers(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        token = first.token(role=Role.ADMIN_MINISTER, retreats=["2024-winter"])
+        response = await first.http(
+            "GET", "/admin/nodes", headers={"Authorization": f"Bearer {token}"}
+        )
+        assert response.status == 403
+
+
+REASON = {"reason": "a test"}
+
+
+async def acted(
+    server: LineupServer, path: str, json: Any = REASON, *, status: int = 200, **token: Any
+) -> Any:
+    token = {"role": Role.ADMIN_MINISTER} | token
+    headers = {"Authorization": f"Bearer {server.token(**token)}"}
+    response = await server.http("POST", f"/admin{path}", json, user=None, headers=headers)
+    assert response.status == status, response.json()
+    return response.json()
+
+
+async def audited(server: LineupServer, action: str) -> list[Any]:
+    """Return the records of an action, the oldest first, once those under way are stored."""
+    await trio.sleep(5)
+    response = await server.http("GET", f"/admin/audit?action={action}", role=Role.ADMIN_MINISTER)
+    return list(reversed(response.json()["records"]))
+
+
+async def test_a_user_is_kicked_on_all_servers_and_it_is_recorded_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        peers = [await each.peer(user=7, join="2024-winter") for each in (first, second)]
+        other = await second.peer(user=8, join="2024-winter")
+        tried = await acted(first, "/users/7/kick?dry_run=1")
+        assert (tried["sessions"], tried["dryRun"], tried["missing"]) == (2, True, [])
+        done = await acted(first, "/users/7/kick")
+        assert (done["sessions"], done["changed"]) == (2, True)
+        with trio.fail_after(10):
+            for peer in peers:
+                await peer.disconnected.wait()
+        assert not other.disconnected.is_set()
+        trial, record = await audited(first, "user.kick")
+        assert (trial["outcome"], record["outcome"]) == ("dry_run", "done")
+        assert "Server b" in record["details"]
+
+
+async def test_a_session_is_kicked_wherever_it_is(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        peer = await second.peer(user=7, join="2024-winter")
+        (client,) = second.composition.clients.connected
+        done = await acted(first, f"/sessions/{client.sid}/kick")
+        assert done["sessions"] == 1
+        with trio.fail_after(10):
+            await peer.disconnected.wait()
+        (record,) = await audited(second, "session.kick")
+        assert (record["target"], record["outcome"]) == (client.sid, "done")
+
+
+async def test_a_room_of_another_server_is_restarted_there_and_it_records_that(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        for each in (first, second):
+            await each.peer(join="2024-winter")
+        started = first.room("2024-winter").batches
+        done = await acted(first, "/rooms/2024-winter/stop?node=b")
+        assert (done["changed"], done["room"]) != (False, None)
+        assert first.room("2024-winter").batches == started
+        with pytest.raises(LookupError):
+            second.room("2024-winter")
+        (record,) = await audited(first, "room.stop")
+        assert (record["outcome"], record["operatorId"]) == ("done", 1)
+        assert "(server b)" in record["details"]
+
+
+@pytest.mark.parametrize("path", ["/system", "/overview", "/task-tree", "/rooms", "/sessions"])
+async def test_what_another_server_shows_is_what_it_would_show_itself(
+    path: str, autojump_clock: MockClock
+) -> None:
+    async with servers() as (first, second):
+        await second.peer(join="2024-winter")
+        there = await second.http("GET", f"/admin{path}", role=Role.ADMIN_MINISTER)
+        here = await first.http("GET", f"/admin{path}?node=b", role=Role.ADMIN_MINISTER)
+        assert here.status == 200
+        assert here.json().keys() == there.json().keys()
+        assert here.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_other_server_decides_what_an_operator_may_do(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        await second.peer(join="2024-winter")
+        await acted(first, "/rooms/2024-winter/stop?node=b", role=Role.LINEUP_STAFF, status=403)
+        await acted(first, "/drain?node=b", retreats=["2024-winter"], status=403)
+        restricted = await acted(first, "/rooms/2024-winter/stop?node=b", retreats=["2024-winter"])
+        assert restricted["changed"]
+        refused = await first.http("GET", "/admin/system?node=b", user=None)
+        assert refused.status == 401
+
+
+@pytest.mark.parametrize("node", ["c", "", "%00", "b&node=a"])
+async def test_a_server_that_is_not_there_cannot_be_asked(
+    node: str, autojump_clock: MockClock
+) -> None:
+    async with servers() as (first, _):
+        response = await first.http("GET", f"/admin/system?node={node}", role=Role.ADMIN_MINISTER)
+        assert response.status in {400, 404}
+    async with world() as alone:
+        response = await alone.get(
+            f"/admin/system?node={node}", alone.bearer(role=Role.ADMIN_MINISTER)
+        )
+        assert response.status in {400, 404}
+
+
+async def test_what_is_of_no_one_server_takes_no_node(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        for path in ("events", "audit", "nodes", "session"):
+            response = await first.http("GET", f"/admin/{path}?node=b", role=Role.ADMIN_MINISTER)
+            assert response.status == 400
+
+
+async def test_what_a_server_does_not_take_in_time_it_never_does(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        peer = await second.peer(user=7, join="2024-winter")
+        second.store.begin_outage()  # it takes nothing; its last report is a moment old
+        failed = await acted(first, "/rooms/2024-winter/stop?node=b", status=503)
+        assert "nothing was done" in failed["message"]
+        kicked = await acted(first, "/users/7/kick")
+        assert (kicked["sessions"], kicked["missing"]) == (0, ["b"])
+        second.store.end_outage()
+        await trio.sleep(20)
+        assert second.room("2024-winter").state == "running"
+        assert not peer.disconnected.is_set()
+
+
+async def test_a_server_that_has_begun_and_does_not_answer_may_have_done_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        peer = await second.peer(user=7, join="2024-winter")
+        sid = next(iter(second.composition.clients.connected)).sid
+        answer = second.store.nodes.answer
+
+        async def lost(request_id: UUID, answer: bytes) -> None:
+            await trio.lowlevel.checkpoint()
+
+        second.store.nodes.answer = lost  # type: ignore[method-assign]
+        failed = await acted(first, f"/sessions/{sid}/kick?node=b", status=504)
+        assert failed["code"] == "OUTCOME_UNKNOWN"
+        with trio.fail_after(10):
+            await peer.disconnected.wait()
+        second.store.nodes.answer = answer  # type: ignore[method-assign]
+
+
+async def test_requests_that_cannot_be_read_are_answered_so(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        nodes = first.store.nodes
+        (report,) = [each for each in await nodes.reports() if each.name == "b"]
+        for stored in (b"", b"\x00" * 1_000, b"{}"):
+            request_id = uuid4()
+            await nodes.ask(request_id, report.run_id, stored, 10)
+            await trio.sleep(1)
+            answer = await nodes.take_answer(request_id)
+            assert answer is not None
+            assert response_from(answer).status == 400
+        await nodes_of(first)
+
+
+async def sessions_of(server: LineupServer, query: str = "", **token: Any) -> Any:
+    token = {"role": Role.ADMIN_MINISTER} | token
+    headers = {"Authorization": f"Bearer {server.token(**token)}"}
+    response = await server.http("GET", f"/admin/sessions{query}", user=None, headers=headers)
+    assert response.status == 200
+    return response.json()
+
+
+async def test_the_sessions_of_all_servers_are_one_list(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        for user in (3, 1, 2):
+            await first.peer(user=user, join="2024-winter")
+            await trio.sleep(10)
+            await second.peer(user=user + 10, join="2024-summer")
+            await trio.sleep(10)
+        page = await sessions_of(first, "?sort=-connectedFor&limit=4")
+        assert (page["total"], page["missing"]) == (6, [])
+        assert [(each["userId"], each["node"]) for each in page["sessions"]] == [
+            (3, "a"),
+            (13, "b"),
+            (1, "a"),
+            (11, "b"),
+        ]
+        rest = await sessions_of(first, "?sort=-connectedFor&limit=4&offset=4")
+        assert [each["userId"] for each in rest["sessions"]] == [2, 12]
+        there = await sessions_of(first, "?node=b&search=12")
+        assert [each["userId"] for each in there["sessions"]] == [12]
+        assert (await sessions_of(first, "?node=a"))["total"] == 3
+        own = await sessions_of(second, "?room=2024-winter")
+        assert {each["node"] for each in own["sessions"]} == {"a"}
+        restricted = await sessions_of(first, retreats=["2024-summer"])
+        assert {each["node"] for each in restricted["sessions"]} == {"b"}
+
+
+async def test_the_sessions_of_a_server_that_does_not_answer_are_missing(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        await first.peer(join="2024-winter")
+        await second.peer(join="2024-winter")
+        second.store.begin_outage()
+        page = await sessions_of(first)
+        assert (page["total"], page["missing"]) == (1, ["b"])
+
+
+async def rooms_of(server: LineupServer, query: str = "", **token: Any) -> Any:
+    token = {"role": Role.ADMIN_MINISTER} | token
+    headers = {"Authorization": f"Bearer {server.token(**token)}"}
+    response = await server.http("GET", f"/admin/rooms{query}", user=None, headers=headers)
+    assert response.status == 200
+    return [(each["slug"], each["node"]) for each in response.json()["rooms"]]
+
+
+async def test_the_rooms_of_all_servers_are_one_list(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        await first.peer(join="2024-winter")
+        await second.peer(join="2024-winter")
+        await second.peer(join="2024-summer")
+        await trio.sleep(7)
+        all_rooms = [("2024-summer", "b"), ("2024-winter", "a"), ("2024-winter", "b")]
+        assert await rooms_of(first) == all_rooms
+        assert await rooms_of(second) == all_rooms
+        assert await rooms_of(first, "?search=winter&sort=-slug") == all_rooms[1:]
+        assert await rooms_of(first, "?limit=1&offset=2") == all_rooms[2:]
+        assert await rooms_of(first, "?node=b") == [all_rooms[0], all_rooms[2]]
+        assert await rooms_of(first, "?node=a") == all_rooms[1:2]
+        assert await rooms_of(first, "?state=failed") == []
+        assert await rooms_of(first, retreats=["2024-summer"]) == all_rooms[:1]
+        shown = (await first.http("GET", "/admin/rooms", role=Role.ADMIN_MINISTER)).json()
+        assert shown["total"] == 3
+        assert shown["rooms"][2]["subscriberCount"] == 1
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_every_order_is_one_of_the_rooms_of_all_servers(
+    sort: str, autojump_clock: MockClock
+) -> None:
+    async with servers() as (first, second):
+        await first.peer(join="2024-winter")
+        await second.peer(join="2024-winter")
+        await trio.sleep(7)
+        both = [("2024-winter", "a"), ("2024-winter", "b")]
+        assert sorted(await rooms_of(first, f"?sort={sort}")) == both
+
+
+async def test_rooms_that_cannot_be_read_are_left_out(autojump_clock: MockClock) -> None:
+    async with servers() as (first, _):
+        nodes = first.store.nodes
+        (report,) = [each for each in await nodes.reports() if each.name == "b"]
+        bomb = msgspec.msgpack.encode([zlib.compress(b" " * 50_000_000)])
+        for stored in (b"", b"{}", b"\xc0", msgspec.msgpack.encode([b"", b"x"]), bomb):
+            await nodes.report("c", uuid4(), report.status, stored)
+            await trio.sleep(2)
+            assert await rooms_of(first) == []
