@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import trio
@@ -195,7 +195,7 @@ class SimStore(MemoryStore):
         self._interruptions += 1
         self._interrupted.unpark_all()
 
-    def detach(self) -> SimStore:
+    def detach(self) -> Self:
         """Cut off the server that uses this store, in one step, as the end of its process does.
 
         What was sent takes effect now, later or never; each later call raises.
@@ -206,11 +206,11 @@ class SimStore(MemoryStore):
         self._cut()
         return self._sharing(foreign=False)
 
-    def elsewhere(self) -> SimStore:
+    def elsewhere(self) -> Self:
         """Return the same data as another server reaches it at the same time, without faults."""
         return self._sharing(foreign=True)
 
-    def _sharing(self, *, foreign: bool) -> SimStore:
+    def _sharing(self, *, foreign: bool) -> Self:
         other = copy(self)
         other._attach(foreign=foreign)
         return other

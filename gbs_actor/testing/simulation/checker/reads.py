@@ -8,16 +8,26 @@ from typing import Any
 from gbs_actor.testing.simulation.checker.events import Invocation, Log
 from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Json
+from gbs_actor.testing.simulation.history import Cause, Json
 
 
 @rule
 def read_is_fresh(facts: Facts) -> Found:
-    """A join or a read is of a revision that is no lower than what was known when it was asked."""
+    """A join or a read is of a revision that is no lower than what was known when it was asked.
+
+    Of several nodes one that cannot reach the store shows what it has, unless who asks has more.
+    """
     for each in _reads(facts):
-        revision = each.reply.get("revision")
-        if not isinstance(revision, int) or revision < each.known:
-            sentence = f"revision {revision}, and {each.known} was known"
+        revision, known, index = each.reply.get("revision"), each.known, each.answered
+        assert index is not None
+        if each.node is not None and Cause.STORE in facts.causes(each, index):
+            known = each.known_there
+            since = each.event.argument.get("since")
+            same = each.event.argument.get("epoch") in (None, each.reply.get("epoch"))
+            if same and isinstance(since, int):
+                known = max(known, since)
+        if not isinstance(revision, int) or revision < known:
+            sentence = f"revision {revision}, and {known} was known"
             yield each.answered or each.index, f"{each.event.invocation} shows {sentence}"
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import trio
+from msgspec.structs import replace as replace_step
 
 from gbs_actor.contract.events import ClientEvent, CommandEvent
 from gbs_actor.environment import Environment
@@ -32,7 +33,15 @@ from gbs_actor.testing.simulation.history import (
     Opened,
 )
 from gbs_actor.testing.simulation.plan.plan import SLUGS, Participant
-from gbs_actor.testing.simulation.plan.steps import Disconnect, Invoke, Join, Mark, Read, Return
+from gbs_actor.testing.simulation.plan.steps import (
+    Disconnect,
+    Invoke,
+    Join,
+    KeepEditing,
+    Mark,
+    Read,
+    Return,
+)
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.rooms import gateway
 from gbs_actor.testing.simulation.rooms.connection import Connection, Reply
@@ -51,9 +60,16 @@ class Run(Protocol):
     counters: Counter[str]
     environment: Environment
     disturbances: Disturbances
-    server: SimServer
     nursery: trio.Nursery
     """For what outlives a server."""
+
+    def server_of(self, client: int) -> SimServer:
+        """Return the server that a client speaks to."""
+        ...
+
+    async def wait_up(self, client: int) -> None:
+        """Wait until a client can connect."""
+        ...
 
     def slug_of(self, argument: Json) -> str | None:
         """Return the retreat that the person is in whom a command is about, if there is one."""
@@ -86,13 +102,19 @@ class Client:
         self._pending: dict[int, Callable[[Json], None]] = {}
         """What has no answer yet, and what is done with it; in the order of the invocations."""
         self._given_up: set[int] = set()
-        self._by_http: set[int] = set()
+        self._by_http: dict[int, SimServer] = {}
+        """The server that is to answer each invocation over HTTP."""
         self._location: SessionLocation | None = None
         """Where the server would resume its session."""
         self._joining: str | None = None
         """The retreat that it has asked for last; ``None``: that was answered."""
         self._calm_again: Callable[[], None] = _nothing
         """Called when it goes on reading."""
+
+    @property
+    def server(self) -> SimServer:
+        """The one that it speaks to."""
+        return self._run.server_of(self.participant.number)
 
     @property
     def in_room(self) -> str | None:
@@ -130,8 +152,8 @@ class Client:
             self,
             FORMATS[self.participant.form],
             self._author,
-            rooms=run.server.rooms,
-            nursery=run.server.nursery,
+            rooms=self.server.rooms,
+            nursery=self.server.nursery,
             reading=self.reading,
         )
         return self.connection
@@ -161,14 +183,14 @@ class Client:
         if connection.opened:
             self._record(Closed(connection.number))
         connection.cut()
-        self._abandon(of_http=False)
+        self._abandon(None)
 
-    def abandon_http(self) -> None:
+    def abandon_http(self, server: SimServer) -> None:
         """Learn that the process that was to answer over HTTP is gone."""
-        self._abandon(of_http=True)
+        self._abandon(server)
 
-    def _abandon(self, *, of_http: bool) -> None:
-        for invocation in [each for each in self._pending if (each in self._by_http) is of_http]:
+    def _abandon(self, server: SimServer | None) -> None:
+        for invocation in [each for each in self._pending if self._by_http.get(each) is server]:
             del self._pending[invocation]
             self._given_up.add(invocation)
             self._record(Abandoned(invocation))
@@ -204,10 +226,10 @@ class Client:
 
     async def come_back(self, how: Return) -> None:
         """Connect again, unless it is connected by then."""
-        await self._run.server.wait_up()
+        number = self.participant.number
+        await self._run.wait_up(number)
         if self.connection is not None:
             return
-        number = self.participant.number
         over = self._run.disturbances.begin(Cause.NETWORK, f"client {number}", client=number)
         try:
             if how != "resume" or not await self._resume():
@@ -265,6 +287,25 @@ class Client:
         if taken is not None:
             taken(reply.json)
 
+    def keep_editing(self, step: KeepEditing) -> None:
+        """Give commands, each as soon as the one before it is accepted."""
+        connection = self._connected()
+        if connection is None or step.count < 1:
+            return
+        event = CommandEvent.UPDATE_GBS_NUMBER
+        argument = {"lineupId": step.registration, "gbsNumber": 1 + step.count % 3}
+        slug = connection.subscriber.room_slug or self._run.slug_of(argument)
+
+        def taken(reply: Json) -> None:
+            self.replica.accepted(reply)
+            if reply["status"] == "OK":
+                self.keep_editing(replace_step(step, count=step.count - 1))
+
+        answer = self._invoked(event, argument, slug, None, taken)
+        routed = self._routed(len(self._run.history.moments) - 1)
+        handle = self._gateway.handle
+        connection.send(partial(handle, connection, event, argument, answer, routed))
+
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""
         if self.reading:
@@ -296,7 +337,7 @@ class Client:
         if step.http is not None:
             slug = SLUGS[step.http]
             answer = self._invoked(step.event, argument, slug, command_id, http=True)
-            rooms = self._run.server.rooms
+            rooms = self.server.rooms
             self._gateway.handle_http(rooms, slug, step.event, argument, answer)
         elif (connection := self._connected()) is not None:
             named: str | None = argument.get("retreatSlug")
@@ -401,12 +442,12 @@ class Client:
             since, epoch = max(0, replica.since - step.behind), replica.epoch
         argument = {"since": since, "epoch": epoch}
         answer = self._invoked(READ, argument, slug, None, http=True)
-        server = self._run.server
+        server = self.server
         server.nursery.start_soon(gateway.handle_read, server.rooms, slug, since, epoch, answer)
 
     def _connected(self) -> Connection | None:
         connection = self.connection
-        if connection is None or not connection.opened or not self._run.server.is_running:
+        if connection is None or not connection.opened or not self.server.is_running:
             return None
         return connection
 
@@ -440,7 +481,7 @@ class Client:
         )
         self._pending[number] = taken
         if connection is None:
-            self._by_http.add(number)
+            self._by_http[number] = self.server
             return lambda json: self._answered(Reply(number, json))
         return lambda json: connection.queue(Reply(number, json))
 
