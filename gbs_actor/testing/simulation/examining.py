@@ -32,9 +32,7 @@ class Case(msgspec.Struct, frozen=True):
 
     def plan(self) -> Plan:
         """Return the plan that is drawn for it."""
-        return draw_for(
-            self.layer, self.seed, self.profile, clients=self.clients, steps=self.steps
-        )
+        return draw_for(self.layer, self.seed, self.profile, clients=self.clients, steps=self.steps)
 
     def with_seed(self, seed: int) -> Case:
         """Return the same with another seed."""

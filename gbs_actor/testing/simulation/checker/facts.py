@@ -269,7 +269,8 @@ class Facts:
             known = range(invocation.known, log.durable.at(index) + 1)
             epochs = self.epochs(invocation, log, index)
             invocation.state = lowest_state(invocation, log.lineup, known, epochs)
-            log.learn(invocation.state, index, invocation.node)
+            if invocation.asked is not None:  # else that rests on no state
+                log.learn(invocation.state, index, invocation.node)
 
     def _find_home(self, invocation: Invocation) -> None:
         """Look for a command in other retreats: a repeat is answered from within another room."""

@@ -21,11 +21,7 @@ def read_is_fresh(facts: Facts) -> Found:
         revision, known, index = each.reply.get("revision"), each.known, each.answered
         assert index is not None
         if each.node is not None and Cause.STORE in facts.causes(each, index):
-            known = each.known_there
-            since = each.event.argument.get("since")
-            same = each.event.argument.get("epoch") in (None, each.reply.get("epoch"))
-            if same and isinstance(since, int):
-                known = max(known, since)
+            known = max(each.known_there, _shown_before(facts, each))
         if not isinstance(revision, int) or revision < known:
             sentence = f"revision {revision}, and {known} was known"
             yield each.answered or each.index, f"{each.event.invocation} shows {sentence}"
@@ -60,6 +56,15 @@ def read_is_right(facts: Facts) -> Found:
             shown = [(row["id"], row["revision"]) for row in each.reply.get("data", ())]
             wanted = [(row["id"], row["revision"]) for row in expected]
             yield index, f"{each.event.invocation} shows {shown}, and not {wanted}, at {revision}"
+
+
+def _shown_before(facts: Facts, each: Invocation) -> int:
+    """Return the revision that a client asks to go on from, if there was such a one then."""
+    argument, log = each.event.argument, facts.log(each.slug)
+    since = argument.get("since")
+    if log is None or argument.get("epoch") not in (None, each.reply.get("epoch")):
+        return 0
+    return since if isinstance(since, int) and since <= log.durable.at(each.index) else 0
 
 
 def _reads(facts: Facts) -> list[Invocation]:

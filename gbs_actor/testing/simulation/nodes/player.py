@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-import msgspec
 import trio
 
 from gbs_actor.lineup.changes import LogEntry
@@ -19,14 +18,15 @@ from gbs_actor.testing.simulation.nodes.bus import SimBus
 from gbs_actor.testing.simulation.nodes.node import Node
 from gbs_actor.testing.simulation.nodes.store import NodeStore
 from gbs_actor.testing.simulation.plan import SLUGS, Plan, Step, steps
+from gbs_actor.testing.simulation.plan.nodes import MAX_MISSES
 from gbs_actor.testing.simulation.player import RECOVERY_TIME, Player, Trap
 from gbs_actor.testing.simulation.rooms.client import Client
 from gbs_actor.testing.simulation.rooms.server import SimServer
 from gbs_actor.testing.store import LATENESS, Fault, Operation, SimStore
 
 MAX_NODES: Final = 4
-MAX_MISSES: Final = 2
-"""How often others may be faster than a batch."""
+_STEPS_PER_COMPARISON: Final = 10
+"""Of tasks: to look at the rooms of all nodes takes longer than most steps."""
 
 
 async def play(plan: Plan, counters: Counter[str]) -> History:
@@ -53,8 +53,8 @@ class _NodesPlayer(Player[Client]):
         """The node that each client speaks to."""
         self._bus: SimBus | None = None
         self._most_misses = 0
-        self._calls_under_lock = 0
-        self.bounds = Bounds(self._of_rooms)
+        self._wrong_calls: Counter[str] = Counter()
+        self.bounds = Bounds(self._of_rooms, every=_STEPS_PER_COMPARISON)
 
     async def play(self) -> None:
         """Play the plan."""
@@ -84,7 +84,7 @@ class _NodesPlayer(Player[Client]):
         store.on_commit = partial(self._committed_by, number)
         store.on_fault = partial(self._fault_happened_at, number)
         store.on_miss = self._missed
-        store.on_call_under_lock = self._called_under_lock
+        store.on_wrong_call = self._called_wrongly
         node = Node(
             number,
             store,
@@ -110,15 +110,16 @@ class _NodesPlayer(Player[Client]):
         self.counters[f"missed: {misses}"] += 1
         self._most_misses = max(self._most_misses, misses)
 
-    def _called_under_lock(self) -> None:
-        self._calls_under_lock += 1
+    def _called_wrongly(self, what: str) -> None:
+        self._wrong_calls[what] += 1
 
     def _of_rooms(self) -> Iterator[Bound]:
         for node in self.nodes:
             if node.is_up:
                 yield from of_rooms(node.rooms)
         yield "misses of a batch", self._most_misses, MAX_MISSES
-        yield "calls of the store under a lock", self._calls_under_lock, 0
+        for what, times in self._wrong_calls.items():
+            yield what, times, 0
 
     # -- see Player
 
@@ -173,9 +174,9 @@ class _NodesPlayer(Player[Client]):
     async def play_step(self, step: Step) -> None:
         """See :class:`Player`."""
         match step:
-            case steps.KeepEditing():
+            case steps.KeepAsking():
                 if (client := self.clients.get(step.client)) is not None:
-                    client.keep_editing(step)
+                    client.keep_asking(step)
             case steps.StartNode():
                 if len(self.nodes) < MAX_NODES:
                     self.counters["started"] += 1

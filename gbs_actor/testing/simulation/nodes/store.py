@@ -18,8 +18,8 @@ class NodeStore(SimStore):
 
     on_miss: Callable[[int], None]
     """Called when others were faster than what a batch has come to: how often, for this batch."""
-    on_call_under_lock: Callable[[], None]
-    """Called when a task that has locked a retreat calls the store for anything but its commit."""
+    on_wrong_call: Callable[[str], None]
+    """Called when a call should not be made, or have taken effect: with what is wrong."""
 
     def _attach(self, *, foreign: bool) -> None:
         super()._attach(foreign=foreign)
@@ -84,7 +84,12 @@ class NodeStore(SimStore):
 
     def _check_no_lock(self) -> None:
         if trio.lowlevel.current_task() in self._holders:
-            self.on_call_under_lock()
+            self.on_wrong_call("calls of the store under a lock")
+
+    def _committed(self, attempt: Attempt, *, foreign: bool) -> None:
+        if attempt.epoch != self._by_id[attempt.retreat_id].epoch:
+            self.on_wrong_call("commits in an epoch that has ended")
+        super()._committed(attempt, foreign=foreign)
 
     async def _reach(self, fault: Fault) -> None:
         self._faulty_reads += fault is not Fault.NONE

@@ -17,7 +17,7 @@ from gbs_actor.testing.simulation.plan.steps import (
     FailStore,
     Freeze,
     Invoke,
-    KeepEditing,
+    KeepAsking,
     Kill,
     Operate,
     Outage,
@@ -27,14 +27,20 @@ from gbs_actor.testing.simulation.plan.steps import (
     Wait,
     WriteElsewhere,
 )
+from gbs_actor.testing.store import Fault
 
 _BUSES: Final[tuple[Bus, ...]] = ("none", "perfect", "rough", "rough")
-_INTERVALS: Final = (0.25, 3.0, 3.0, 20.0)
+_INTERVALS: Final = (0.25, 3.0, 3.0, 3.0, 10.0)
 _COOL_DOWN: Final = 5.0
 """Seconds for which a room that has crashed too often rests: the default takes long."""
 _LONGEST_WAIT: Final = 7.0
 _LATENCIES: Final = (0.002, 0.02, 0.02, 0.06)
 """Seconds, at most, to the store and back: a lock has to outlast both."""
+MAX_MISSES: Final = 2
+"""How often others may be faster than a batch before it locks the retreat."""
+_LOCKED_FAULTS: Final = tuple(
+    fault for fault in Fault if fault not in (Fault.NONE, Fault.CONTENDED, Fault.HANGS_COMMITTED)
+)
 _OF_A_NODE: Final = (CrashRoom, FailStore, Kill, Operate, Outage, Shutdown)
 
 
@@ -82,7 +88,7 @@ class _Spreading:
                 continue  # others write as it is
             yield from self._step(step)
             if random.random() < intensity:
-                yield from random.choice([*_EDITING, *faults])(self)
+                yield from random.choice([*_EDITING * 2, *faults])(self)
 
     def _step(self, step: Step) -> Iterator[Step]:
         random = self.random
@@ -118,22 +124,31 @@ class _Spreading:
 
     # -- what is put in between
 
-    def _edit_much(self) -> Iterator[Step]:
+    def _ask_much(self) -> Iterator[Step]:
+        """Several clients edit, or read, at once."""
         registration = self.random.randint(1, self._plan.people)
         for client in self._plan.clients:
-            if self.random.random() < 0.7:
-                count = self.random.choice((3, 10, 20))
-                other = registration if self.random.random() < 0.5 else 1
-                yield KeepEditing(client.number, count, other)
+            chance, count = self.random.random(), self.random.choice((3, 10, 20))
+            if chance < 0.5:
+                yield KeepAsking(client.number, count, registration)
+            elif chance < 0.8:
+                yield KeepAsking(client.number, count)
 
     def _freeze(self) -> Iterator[Step]:
-        yield Freeze(self.random.choice((0.1, 0.3, 1.0, 7.0, 30.0)), self._node())
+        yield Freeze(self.random.choice((0.1, 0.3, 1.0, 1.0, 7.0)), self._node())
 
     def _freeze_editing(self) -> Iterator[Step]:
         """A node that is editing, and so may hold a lock, is frozen."""
-        yield from self._edit_much()
+        yield from self._ask_much()
         yield Wait(self.random.choice((0.0, 0.02, 0.05)))
         yield Freeze(self.random.choice((0.3, 1.0)), self._node())
+
+    def _fail_locked(self) -> Iterator[Step]:
+        """A commit fails for which the retreat is locked, as others were faster before."""
+        node = self._node()
+        yield FailStore(Fault.CONTENDED, "commit", MAX_MISSES, node)
+        yield FailStore(self.random.choice(_LOCKED_FAULTS), "commit", 1, node)
+        yield from self._ask_much()
 
     def _cut_bus(self) -> Iterator[Step]:
         node = self._node() if self.random.random() < 0.5 else None
@@ -145,10 +160,11 @@ class _Spreading:
         self._count = min(self._count + 1, 4)
 
 
-_EDITING: Final[tuple[Callable[[_Spreading], Iterator[Step]], ...]] = (_Spreading._edit_much,)
+_EDITING: Final[tuple[Callable[[_Spreading], Iterator[Step]], ...]] = (_Spreading._ask_much,)
 _FAULTS: Final[tuple[Callable[[_Spreading], Iterator[Step]], ...]] = (
     _Spreading._freeze,
     _Spreading._freeze_editing,
+    _Spreading._fail_locked,
     _Spreading._cut_bus,
     _Spreading._start_node,
 )

@@ -212,7 +212,14 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             never=_only("write elsewhere", "new epoch", "outage", "disconnect"),
         ),
         "nodes": Profile(
-            weights={"invoke": 30, "wait": 8, "disconnect": 4, "read": 3, "kill": 1.5},
+            weights={
+                "invoke": 30,
+                "wait": 8,
+                "disconnect": 4,
+                "read": 3,
+                "kill": 1.5,
+                "new epoch": 1,
+            },
             always=frozenset({"fail commit"}),
             never=frozenset({"write elsewhere"}),
             people=(3, 6),

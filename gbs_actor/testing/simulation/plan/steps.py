@@ -102,16 +102,18 @@ class Mark(_Step, frozen=True, tag="mark"):
     editing: bool = True
 
 
-class KeepEditing(_Step, frozen=True, tag="keep editing"):
-    """A client gives commands, each as soon as the one before it is accepted.
+class KeepAsking(_Step, frozen=True, tag="keep asking"):
+    """A client asks again and again, each time as soon as the answer is a good one.
 
     Where there are several nodes.
     """
 
     client: int
     count: int
-    registration: int
-    """Whose group it changes."""
+    registration: int | None = None
+    """Whose group it changes; ``None``: it reads the list."""
+    retreat: int = 0
+    """Whose list."""
 
 
 class StopReading(_Step, frozen=True, tag="stop reading"):
@@ -335,7 +337,7 @@ Step = (
     | Leave
     | Read
     | Mark
-    | KeepEditing
+    | KeepAsking
     | StopReading
     | GoOnReading
     | Intrude

@@ -37,7 +37,7 @@ from gbs_actor.testing.simulation.plan.steps import (
     Disconnect,
     Invoke,
     Join,
-    KeepEditing,
+    KeepAsking,
     Mark,
     Read,
     Return,
@@ -287,24 +287,21 @@ class Client:
         if taken is not None:
             taken(reply.json)
 
-    def keep_editing(self, step: KeepEditing) -> None:
-        """Give commands, each as soon as the one before it is accepted."""
-        connection = self._connected()
-        if connection is None or step.count < 1:
+    def keep_asking(self, step: KeepAsking) -> None:
+        """Edit, or read, again and again, each time as soon as the answer is a good one."""
+        if step.count < 1 or not self.server.is_running:
             return
-        event = CommandEvent.UPDATE_GBS_NUMBER
-        argument = {"lineupId": step.registration, "gbsNumber": 1 + step.count % 3}
-        slug = connection.subscriber.room_slug or self._run.slug_of(argument)
 
         def taken(reply: Json) -> None:
-            self.replica.accepted(reply)
             if reply["status"] == "OK":
-                self.keep_editing(replace_step(step, count=step.count - 1))
+                self.keep_asking(replace_step(step, count=step.count - 1))
 
-        answer = self._invoked(event, argument, slug, None, taken)
-        routed = self._routed(len(self._run.history.moments) - 1)
-        handle = self._gateway.handle
-        connection.send(partial(handle, connection, event, argument, answer, routed))
+        if step.registration is None:
+            self.read(Read(self.participant.number, step.retreat), taken)
+            return
+        argument = {"lineupId": step.registration, "gbsNumber": 1 + step.count % 3}
+        event = CommandEvent.UPDATE_GBS_NUMBER
+        self.invoke(Invoke(self.participant.number, event, argument), taken)
 
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""
@@ -328,8 +325,11 @@ class Client:
 
     # -- what it sends
 
-    def invoke(self, step: Invoke) -> None:
-        """Give a command."""
+    def invoke(self, step: Invoke, then: Callable[[Json], None] = _nothing) -> None:
+        """Give a command.
+
+        :param then: called with the answer over the connection.
+        """
         argument = argument_of(step, self.replica)
         key = "idempotencyKey" if step.event == CommandEvent.UNDO else "commandId"
         given = argument.get(key)
@@ -342,7 +342,12 @@ class Client:
         elif (connection := self._connected()) is not None:
             named: str | None = argument.get("retreatSlug")
             slug_ = named or connection.subscriber.room_slug or self._run.slug_of(argument)
-            answer = self._invoked(step.event, argument, slug_, command_id, self.replica.accepted)
+
+            def taken(reply: Json) -> None:
+                self.replica.accepted(reply)
+                then(reply)
+
+            answer = self._invoked(step.event, argument, slug_, command_id, taken)
             routed = self._routed(len(self._run.history.moments) - 1)
             handle = self._gateway.handle
             connection.send(partial(handle, connection, step.event, argument, answer, routed))
@@ -434,14 +439,17 @@ class Client:
 
         connection.send(handle)
 
-    def read(self, step: Read) -> None:
-        """Read a retreat over HTTP."""
+    def read(self, step: Read, then: Callable[[Json], None] = _nothing) -> None:
+        """Read a retreat over HTTP.
+
+        :param then: called with the answer.
+        """
         slug, replica = SLUGS[step.retreat], self.replica
         since = epoch = None
         if step.behind is not None and replica.slug == slug:
             since, epoch = max(0, replica.since - step.behind), replica.epoch
         argument = {"since": since, "epoch": epoch}
-        answer = self._invoked(READ, argument, slug, None, http=True)
+        answer = self._invoked(READ, argument, slug, None, then, http=True)
         server = self.server
         server.nursery.start_soon(gateway.handle_read, server.rooms, slug, since, epoch, answer)
 

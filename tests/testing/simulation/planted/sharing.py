@@ -87,8 +87,8 @@ SHARING: Final = (
         (
             AntiEntropy.follow,
             "hinted.heed(hint)",
-            "if hint.revision < hinted.revision: hinted.confirmed_at = hinted.freshness.moment + 1"
-            "\n                    else: hinted.heed(hint)",
+            "hinted.heed(hint); "
+            "hinted.confirmed_at += (hint.revision <= hinted.revision) * 1_000_000",
         ),
         layer="nodes",
     ),
