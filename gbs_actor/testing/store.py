@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import trio
 
 from gbs_actor.environment import Environment
-from gbs_actor.lineup.changes import Change, LogEntry, fence
+from gbs_actor.lineup.changes import LogEntry, fence
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.protocol import (
@@ -212,7 +212,7 @@ class SimStore(MemoryStore):
         self._interruptions += 1
         self._interrupted.unpark_all()
 
-    def detach(self) -> SimStore:
+    def detach(self) -> Self:
         """Cut off the server that uses this store, in one step, as the end of its process does.
 
         What was sent takes effect now, later or never; each later call raises.
@@ -223,11 +223,11 @@ class SimStore(MemoryStore):
         self._cut()
         return self._sharing(foreign=False)
 
-    def elsewhere(self) -> SimStore:
+    def elsewhere(self) -> Self:
         """Return the same data as another server reaches it at the same time, without faults."""
         return self._sharing(foreign=True)
 
-    def _sharing(self, *, foreign: bool) -> SimStore:
+    def _sharing(self, *, foreign: bool) -> Self:
         other = copy(self)
         other._attach(foreign=foreign)
         return other
@@ -379,13 +379,13 @@ class SimStore(MemoryStore):
             raise OutcomeUnknown("the session has ended")
         delta = self._commit_and_count(attempt)
         if delta is None and attempt.changes:
-            self._committed(attempt.retreat_id, attempt.changes, foreign=self._foreign)
+            self._committed(attempt, foreign=self._foreign)
         return delta
 
-    def _committed(self, retreat_id: int, changes: Sequence[Change], *, foreign: bool) -> None:
-        stored = self._by_id[retreat_id]
+    def _committed(self, attempt: Attempt, *, foreign: bool) -> None:
+        stored = self._by_id[attempt.retreat_id]
         slug = next(slug for slug, each in self._by_slug.items() if each is stored)
-        self.on_commit(slug, tuple(stored.log[-len(changes) :]), foreign)
+        self.on_commit(slug, tuple(stored.log[-len(attempt.changes) :]), foreign)
 
     def _write_first(self, commit: _Commit) -> None:
         """Let another server take the revision that a commit is to have."""
@@ -397,7 +397,7 @@ class SimStore(MemoryStore):
             theirs, id=self._environment.uuid(), changes=(change,), repeatable=frozenset()
         )
         if self._commit(attempt) is None:  # else that has happened already
-            self._committed(attempt.retreat_id, (change,), foreign=True)
+            self._committed(attempt, foreign=True)
 
     # -- what is cut off
 

@@ -25,15 +25,20 @@ class Bounds(Instrument):
     """Compares what is held with its bounds after each step of a task.
 
     :param held: yields what is held then.
+    :param every: of how many steps one is looked at.
     """
 
-    def __init__(self, held: Callable[[], Iterator[Bound]]) -> None:
+    def __init__(self, held: Callable[[], Iterator[Bound]], every: int = 1) -> None:
         self._held = held
+        self._every = every
+        self._steps = 0
         self._exceeded: dict[str, str] = {}
 
     def after_task_step(self, task: Task) -> None:
         """Compare."""
-        self.compare(self._held(), task.name)
+        self._steps += 1
+        if self._steps % self._every == 0:
+            self.compare(self._held(), task.name)
 
     def compare(self, held: Iterator[Bound], after: str) -> None:
         """Note what is beyond its bound.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 
-from gbs_actor.testing.simulation.history import Calmed, Cause, Disturbed, History
+from gbs_actor.testing.simulation.history import (
+    Calmed,
+    Cause,
+    Disturbed,
+    History,
+    NodeDisturbed,
+)
 
 
 class Disturbances:
@@ -14,12 +20,21 @@ class Disturbances:
     One ends when what has caused it is over, and the server shows nothing of it any more.
 
     :param is_calm: whether the server works, as far as can be seen.
+    :param node: the one that they are of, where there are several; ``None``: of all of them.
+    :param numbers: gives each its number, unique in the run; default: from 1 on.
     """
 
-    def __init__(self, history: History, is_calm: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        history: History,
+        is_calm: Callable[[], bool],
+        node: int | None = None,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._history = history
         self._is_calm = is_calm
-        self._numbers = count(1)
+        self._node = node
+        self._numbers = count(1) if numbers is None else numbers
         self._lasting: dict[int, Cause] = {}
         """Those whose cause goes on."""
         self._fading: dict[int, None] = {}
@@ -34,7 +49,10 @@ class Disturbances:
         :returns: to be called when it is over.
         """
         number = next(self._numbers)
-        self._history.record(Disturbed(number, cause, slug, client, what))
+        if self._node is None:
+            self._history.record(Disturbed(number, cause, slug, client, what))
+        else:
+            self._history.record(NodeDisturbed(number, cause, slug, client, what, self._node))
         self._lasting[number] = cause
 
         def over() -> None:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from gbs_actor.concurrency import exceptions_in
 from gbs_actor.testing.simulation.checker import Violation, check
-from gbs_actor.testing.simulation.plan import Plan, draw
-from gbs_actor.testing.simulation.simulate import Layer, simulate
+from gbs_actor.testing.simulation.plan import Plan
+from gbs_actor.testing.simulation.simulate import Layer, draw_for, simulate
 from gbs_actor.testing.simulation.trace import Trace
 
 
@@ -32,13 +32,7 @@ class Case(msgspec.Struct, frozen=True):
 
     def plan(self) -> Plan:
         """Return the plan that is drawn for it."""
-        return draw(
-            self.seed,
-            self.profile,
-            networked=self.layer == "server",
-            clients=self.clients,
-            steps=self.steps,
-        )
+        return draw_for(self.layer, self.seed, self.profile, clients=self.clients, steps=self.steps)
 
     def with_seed(self, seed: int) -> Case:
         """Return the same with another seed."""

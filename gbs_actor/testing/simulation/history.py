@@ -215,6 +215,28 @@ class Calmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """A client speaks to this node from here on, where there are several."""
+
+    client: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCommitted(Committed):
+    """Log entries are durable, and one of several nodes has written them."""
+
+    node: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDisturbed(Disturbed):
+    """A cause begins at one of several nodes, and only there."""
+
+    node: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Quiet:
     """No further fault is injected from here on, and clients ask for nothing new."""
 
@@ -249,6 +271,7 @@ Event = (
     | Violated
     | Disturbed
     | Calmed
+    | Routed
     | Quiet
     | Ended
 )

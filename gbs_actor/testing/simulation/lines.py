@@ -25,8 +25,11 @@ from gbs_actor.testing.simulation.history import (
     Invoked,
     Kicked,
     NewEpoch,
+    NodeCommitted,
+    NodeDisturbed,
     Opened,
     Quiet,
+    Routed,
     Violated,
     WallSet,
 )
@@ -116,6 +119,9 @@ class _Reader:
             case Delivered(connection=connection, event=name, payload=payload):
                 text = f"receives {name} on {connection}: {_json(payload)}"
                 return "client", self._who(connection), text
+            case NodeCommitted(slug=slug, entries=entries, node=node):
+                what = f"commits to {slug}: {', '.join(map(_entry, entries))}"
+                return "store", _node(node), what
             case Committed(slug=slug, entries=entries, foreign=foreign):
                 who = "elsewhere" if foreign else "store"
                 return "store", who, f"commits to {slug}: {', '.join(map(_entry, entries))}"
@@ -133,6 +139,8 @@ class _Reader:
                 return self._begins(event)
             case Calmed(number=number):
                 return "fault", "fault", f"({number}) {self._disturbed[number]} is over"
+            case Routed(client=client, node=node):
+                return "client", _client(client), f"speaks to {_node(node)}"
             case Quiet():
                 return "run", "run", "no fault from here on, and nothing new is asked"
             case Ended(slug=slug, stored=stored, left_over=left_over):
@@ -145,11 +153,17 @@ class _Reader:
     def _begins(self, event: Disturbed) -> tuple[LineKind, str, str]:
         self._disturbed[event.number] = event.what or event.cause
         where = _optional(" in", event.slug)
+        if isinstance(event, NodeDisturbed):
+            where += f" at {_node(event.node)}"
         return "fault", "fault", f"({event.number}) {event.what or '…'}{where} [{event.cause}]"
 
 
 def _client(number: int) -> str:
     return f"client {number}"
+
+
+def _node(number: int) -> str:
+    return f"node {number}"
 
 
 def _closed(event: Closed) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
@@ -50,7 +50,7 @@ class InjectedCrash(Exception):
 
 
 @dataclass
-class _Trap:
+class Trap:
     """Something that happens when a room passes a step of its loop."""
 
     retreat: str | None
@@ -58,6 +58,7 @@ class _Trap:
     passes: int
     times: int
     spring: Callable[[str, Tracepoint], None]
+    node: int = 0
 
 
 class Participating(Protocol):
@@ -136,7 +137,8 @@ class Player(ABC, Generic[ClientT]):
         self.wall = SimWall()
         self.environment = seeded_environment(plan.seed, self.wall)
         self._numbers: Iterator[int] = count(1)
-        self._traps: list[_Trap] = []
+        self.disturbance_numbers: Iterator[int] = count(1)
+        self._traps: list[Trap] = []
         self._unnoticed: list[Callable[[], None]] = []
         """What ends the causes that nobody has noticed yet."""
         self._noticed = trio.Event()
@@ -229,11 +231,13 @@ class Player(ABC, Generic[ClientT]):
         before = await import_retreats(store, self.slugs, plan.people)
         self.history = History(before, delayed=plan.latency > 0)
         self.history.record(WallSet(self.wall()))
-        self.disturbances = Disturbances(self.history, self.is_calm)
+        self.disturbances = Disturbances(
+            self.history, self.is_calm, numbers=self.disturbance_numbers
+        )
         store.latency = plan.latency
         store.on_commit = self._committed
         store.on_epoch = self._new_epoch
-        store.on_fault = self._fault_happened
+        store.on_fault = self.fault_happened
         if plan.settings.keys() & {"mailbox_size"}:
             self.disturbances.begin(Cause.LOAD, "a small mailbox")
 
@@ -246,11 +250,11 @@ class Player(ABC, Generic[ClientT]):
             if retreat is not None and retreat < self.plan.retreats:
                 client.join(steps.Join(client.participant.number, retreat))
         for step in self.plan.steps:
-            await self._play(step)
+            await self.play_step(step)
         await self.recover()
         self.history.record(Quiet())
         await trio.sleep(self.quiet_time)
-        await self._end()
+        await self.end()
         trio.lowlevel.remove_instrument(self.bounds)
         self.history.problems += self.bounds.problems()
 
@@ -282,7 +286,8 @@ class Player(ABC, Generic[ClientT]):
 
     # -- steps
 
-    async def _play(self, step: Step) -> None:
+    async def play_step(self, step: Step) -> None:
+        """Let happen what a step says."""
         match step:
             case steps.Wait():
                 await self.wait(step.seconds)
@@ -315,11 +320,11 @@ class Player(ABC, Generic[ClientT]):
                 self.history.record(WallSet(self.wall()))
             case steps.CrashRoom():
                 slug = SLUGS[step.retreat]
-                self._traps.append(_Trap(slug, step.at, step.passes, step.times, self._crash))
+                self.set_trap(Trap(slug, step.at, step.passes, step.times, self.crash))
             case steps.Kill():
                 self.kill(step.down_for)
             case steps.Shutdown(at=at) if at is not None:
-                self._traps.append(_Trap(None, at, step.passes, 1, self._cancel))
+                self.set_trap(Trap(None, at, step.passes, 1, self._cancel))
             case steps.Shutdown():
                 self.nursery.start_soon(self.shut_down, step)
             case steps.Operate():
@@ -334,22 +339,29 @@ class Player(ABC, Generic[ClientT]):
     async def wait(self, seconds: float) -> None:
         """Let all be done that can be done now, then let time pass."""
         await self.settled()
-        self._look()
+        self.look()
         if seconds:
             await trio.sleep(seconds)
             await self.settled()
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Record what is over, and compare what is held with its bounds."""
         self.disturbances.look()
         self.bounds.compare(self.held(), "all that could be done")
 
     # -- the server
 
-    def passed(self, slug: str, tracepoint: Tracepoint) -> None:
+    def set_trap(self, trap: Trap) -> None:
+        """Let something happen when a room passes a step of its loop."""
+        self._traps.append(trap)
+
+    def passed(self, slug: str, tracepoint: Tracepoint, node: int = 0) -> None:
         """Learn that a room passes a step of its loop, at which it may be made to crash."""
         self.counters[f"passed: {tracepoint}"] += 1
         for trap in self._traps:
+            if trap.node != node:
+                continue
             if trap.retreat not in (None, slug) or trap.at not in (None, tracepoint):
                 continue
             if trap.passes:
@@ -361,9 +373,18 @@ class Player(ABC, Generic[ClientT]):
             trap.spring(slug, tracepoint)
             return
 
-    def _crash(self, slug: str, tracepoint: Tracepoint) -> None:
+    def crash(
+        self, slug: str, tracepoint: Tracepoint, disturbances: Disturbances | None = None
+    ) -> None:
+        """Crash the room that has called this.
+
+        :param disturbances: those that it is one of.
+
+        :raises InjectedCrash: always.
+        """
         self.counters[f"crashed: {tracepoint}"] += 1
-        self.disturbances.happened(Cause.CRASH, f"crash at {tracepoint}", slug=slug)
+        disturbances = disturbances or self.disturbances
+        disturbances.happened(Cause.CRASH, f"crash at {tracepoint}", slug=slug)
         raise InjectedCrash(tracepoint)
 
     def _cancel(self, slug: str, tracepoint: Tracepoint) -> None:
@@ -404,11 +425,17 @@ class Player(ABC, Generic[ClientT]):
         self.counters["new epoch"] += 1
         self.history.record(NewEpoch(slug, epoch))
 
-    def _fault_happened(self, of: Operation, fault: Fault) -> None:
+    def fault_happened(
+        self, of: Operation, fault: Fault, disturbances: Disturbances | None = None
+    ) -> None:
+        """Record that a fault happens to a call of the store.
+
+        :param disturbances: those that it is one of.
+        """
         if fault is not Fault.NONE:
             self.counters[f"{of}: {fault.name}"] += 1
             cause = Cause.STALE if fault in _STALE else Cause.STORE
-            self.disturbances.happened(cause, f"{of} {fault}")
+            (disturbances or self.disturbances).happened(cause, f"{of} {fault}")
 
     async def _outage(self, seconds: float) -> None:
         self.counters["outage"] += 1
@@ -465,7 +492,7 @@ class Player(ABC, Generic[ClientT]):
         await self.wait(0.0)
         self._traps.clear()
         await self.wait_up()
-        self.store.heal()
+        self.heal()
         self._noticed.set()
         self._notice()
         for client in self.clients.values():
@@ -477,27 +504,39 @@ class Player(ABC, Generic[ClientT]):
                 client.join(steps.Join(client.participant.number, 0, since=True))
         await self.wait(1.0)
 
+    def heal(self) -> None:
+        """Let the store work from now on."""
+        self.store.heal()
+
     async def wait_recovered(self) -> None:
         """Wait until nothing is left of any fault."""
         await self.wait(RECOVERY_TIME)
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
+        """Look at what is left."""
         await self.wait(0.0)
+        await self.end_at(self.rooms, self.clients.values())
+
+    async def end_at(self, rooms: RoomSupervisor, clients: Collection[ClientT]) -> None:
+        """Look at what is left at one server.
+
+        :param clients: those that speak to it.
+        """
         await self._wait_calm()
         store = self.store.elsewhere()
         for slug in self.slugs:
             stored = await store.load(slug)
-            read = await self.rooms.read(slug)
+            read = await rooms.read(slug)
             await self._wait_calm()  # that may have taken a while
             assert stored is not None
             assert isinstance(read, Snapshot), read
             replicas = {
                 client.number: tuple(client.replica.rows.values())
-                for client in self.clients.values()
+                for client in clients
                 if client.number is not None and client.in_room == slug
             }
             rows: tuple[Any, ...] = tuple(msgspec.json.decode(read.rows))
-            left_over = self.left_over(slug)
+            left_over = self.left_over(slug, rooms, clients)
             self.ends.append(Ended(slug, stored, rows, replicas, left_over))
 
     async def _wait_calm(self) -> None:
@@ -515,10 +554,12 @@ class Player(ABC, Generic[ClientT]):
             over()
         self._unnoticed.clear()
 
-    def left_over(self, slug: str) -> dict[str, int]:
+    def left_over(
+        self, slug: str, rooms: RoomSupervisor, clients: Collection[ClientT]
+    ) -> dict[str, int]:
         """Return what a room should not have at the end, by name."""
-        room = self.rooms.room_statistics(slug)
-        present = [client for client in self.clients.values() if client.in_room == slug]
+        room = rooms.room_statistics(slug)
+        present = [client for client in clients if client.in_room == slug]
         found = {"waiting messages": sum(client.waiting for client in present)}
         if room is not None:
             found |= {

@@ -74,7 +74,15 @@ class _Shrinking:
         for name in self._plan.settings:
             others = {key: value for key, value in self._plan.settings.items() if key != name}
             self._try(replace(self._plan, settings=others))
-        for changes in ({"latency": 0.0}, {"retreats": 1}):
+        level = (0.0,) * len(self._plan.latencies)
+        for changes in (
+            {"latency": 0.0},
+            {"retreats": 1},
+            {"latencies": self._plan.latencies[:-1]},
+            {"latencies": level},
+            {"bus": "none"},
+            {"bus": "perfect"},
+        ):
             simpler = replace(self._plan, **changes)
             if simpler != self._plan:
                 self._try(simpler)
@@ -114,7 +122,7 @@ def source(plan: Plan) -> str:
     lines += ["    ),", "    steps=("]
     lines += [f"        steps.{_call(step)}," for step in plan.steps]
     lines += ["    ),"]
-    for name in ("people", "retreats", "settings", "latency"):
+    for name in ("people", "retreats", "settings", "latency", "latencies", "bus"):
         value = getattr(plan, name)
         if value != getattr(_PLAIN, name):
             lines.append(f"    {name}={value!r},")

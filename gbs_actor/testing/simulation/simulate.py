@@ -8,17 +8,38 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal, overload
 
+from structlog.testing import capture_logs
+
 from gbs_actor.settings import Settings
 from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.testing.scheduling import run
-from gbs_actor.testing.simulation import rooms, scenario, server
+from gbs_actor.testing.simulation import nodes, rooms, scenario, server
 from gbs_actor.testing.simulation.history import Answered, Delivered, Ended, History
 from gbs_actor.testing.simulation.plan import Plan, draw
 from gbs_actor.testing.simulation.scenario import Scenario, ScenarioFault
 from gbs_actor.testing.simulation.steps import Steps
 from gbs_actor.testing.simulation.trace import PlanTrace, Trace
 
-Layer = Literal["rooms", "server"]
+Layer = Literal["rooms", "server", "nodes"]
+
+
+def draw_for(
+    layer: Layer,
+    seed: int,
+    profile: str,
+    *,
+    clients: int | None = None,
+    steps: int | None = None,
+) -> Plan:
+    """Return the plan of a seed for a layer; parameters are those of :func:`draw`."""
+    return draw(
+        seed,
+        profile,
+        networked=layer == "server",
+        nodes=layer == "nodes",
+        clients=clients,
+        steps=steps,
+    )
 
 
 @overload
@@ -80,7 +101,7 @@ def simulate(
     if callable(what):
         options = {"retreats": retreats, "settings": settings}
         return _run_scenario(what, seed, scenario.chosen(faults), options, logs=logs)
-    plan = draw(what, profile, networked=layer == "server") if isinstance(what, int) else what
+    plan = draw_for(layer, what, profile) if isinstance(what, int) else what
     counters: Counter[str] = Counter()
     counted = Steps() if steps else None
     instruments = () if counted is None else (counted,)
@@ -92,7 +113,7 @@ def simulate(
     )
 
 
-_PLAY: Final = {"rooms": rooms.play, "server": server.play}
+_PLAY: Final = {"rooms": rooms.play, "server": server.play, "nodes": nodes.play}
 
 
 def _run_scenario(
@@ -119,12 +140,15 @@ def _run_scenario(
 
 @contextmanager
 def _logging(*, wanted: bool) -> Iterator[None]:
+    if wanted:
+        yield
+        return
     logger = logging.getLogger("gbs_actor")
     level = logger.level
-    if not wanted:
-        logger.setLevel(logging.CRITICAL + 1)
+    logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with capture_logs():  # of who does not log through that one, unless it is configured so
+            yield
     finally:
         logger.setLevel(level)
 

@@ -116,8 +116,9 @@ def done_without_data(facts: Facts) -> Found:
             yield index, f"{each.event.invocation} is answered with data"
         elif log is None or revision is None or not each.settled:
             continue
-        elif revision < each.known:
-            yield index, f"{each.event.invocation} got {revision}, and {each.known} was known"
+        elif revision < each.known_there:
+            known = f"{each.known_there} was known"
+            yield index, f"{each.event.invocation} got {revision}, and {known}"
 
 
 @rule

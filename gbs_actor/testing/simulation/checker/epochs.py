@@ -30,7 +30,7 @@ def epoch_goes_on(facts: Facts) -> Found:
                 if each.event.event == JOIN and each.accepted:
                     epoch = each.reply.get("epoch")
             elif isinstance(event, Delivered) and item.slug is not None and epoch is not None:
-                newer = _next(shown.get(item.slug, {}), epoch)
+                newer = _next(shown.get((item.slug, connection.node), {}), epoch)
                 if newer is None or newer > item.index:
                     continue
                 if not _may_be_sent_before(facts, connection, newer, item.index):
@@ -57,18 +57,20 @@ def _may_be_sent_before(facts: Facts, connection: Connection, newer: int, index:
     )
 
 
-def _first_shown(facts: Facts) -> dict[str, dict[str, int]]:
-    """Return where each epoch was first shown to anybody, by retreat; in their order."""
-    shown: dict[str, dict[str, int]] = {}
-    for slug, log in facts.logs.items():
-        answers = [
-            (each.answered, each.reply.get("epoch"))
-            for each in facts.invocations.values()
-            if each.reads and each.accepted and each.slug == slug and each.answered is not None
-        ]
+def _first_shown(facts: Facts) -> dict[tuple[str, int | None], dict[str, int]]:
+    """Return where each epoch was first shown to anybody, by retreat and node; in their order."""
+    answers: dict[tuple[str, int | None], list[tuple[int, object]]] = {}
+    for each in facts.invocations.values():
+        if each.reads and each.accepted and each.slug is not None and each.answered is not None:
+            answer = (each.answered, each.reply.get("epoch"))
+            answers.setdefault((each.slug, each.node), []).append(answer)
+    shown: dict[tuple[str, int | None], dict[str, int]] = {}
+    for (slug, node), found in answers.items():
+        if (log := facts.log(slug)) is None:
+            continue
         epochs = [log.epochs.at(index) for index in log.epochs.revisions]
-        places = {epoch: [i for i, other in answers if other == epoch] for epoch in epochs}
-        shown[slug] = {epoch: min(found) for epoch, found in places.items() if found}
+        places = {epoch: [i for i, other in found if other == epoch] for epoch in epochs}
+        shown[slug, node] = {epoch: min(each) for epoch, each in places.items() if each}
     return shown
 
 

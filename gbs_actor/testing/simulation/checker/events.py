@@ -44,13 +44,16 @@ class Log:
     durable: Timeline[int]
     """The last revision, by index."""
     known: int = 0
+    known_at: dict[int | None, int] = field(default_factory=dict)
+    """By node, what clients know of it from there."""
     committed: list[tuple[int, LogEntry, bool]] = field(default_factory=list)
     """All entries, as they came: index, entry, whether another server has written it."""
 
-    def learn(self, revision: object, index: int) -> None:
-        """Note that a client knows of a revision; not of one that is not durable."""
-        if isinstance(revision, int) and self.known < revision <= self.durable.at(index):
-            self.known = revision
+    def learn(self, revision: object, index: int, node: int | None) -> None:
+        """Note that a client knows of a revision, from a node; not of one that is not durable."""
+        if isinstance(revision, int) and revision <= self.durable.at(index):
+            self.known = max(self.known, revision)
+            self.known_at[node] = max(self.known_at.get(node, 0), revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Connection:
     items: list[Item] = field(default_factory=list)
     moves: list[Invocation] = field(default_factory=list)
     """Its joins and leaves."""
+    node: int | None = None
+    """The one of several that it is to."""
 
     @property
     def batched(self) -> bool:
@@ -116,6 +121,10 @@ class Invocation:
     """Whether its client stays in the room meanwhile, as far as it knows."""
     state: int | None = None
     """If it was rejected for its content, the lowest revision at which that is right."""
+    node: int | None = None
+    """The one of several that it is given to."""
+    known_there: int = 0
+    """What was known then from this node."""
 
     def __post_init__(self) -> None:
         self.first = self
@@ -158,6 +167,8 @@ class Disturbance:
     start: int
     event: Disturbed
     end: int | None = None
+    node: int | None = None
+    """``None``: it may concern all."""
 
     def lies_in(self, first: int, last: int) -> bool:
         """Whether it was there at any time from one index to another."""

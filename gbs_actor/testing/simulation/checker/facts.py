@@ -35,8 +35,10 @@ from gbs_actor.testing.simulation.history import (
     History,
     Invoked,
     NewEpoch,
+    NodeDisturbed,
     Opened,
     Quiet,
+    Routed,
 )
 from gbs_actor.testing.simulation.model import Lineup, Malformed, Timeline, asked, target_of
 
@@ -65,6 +67,8 @@ class Facts:
         """Events that belong to nothing."""
         self._first: dict[tuple[str | None, UUID], Invocation] = {}
         self._of_client: dict[int, list[Connection]] = {}
+        self._node_of: dict[int, int] = {}
+        """The node that each client speaks to, where there are several."""
         for index, moment in enumerate(history.moments):
             self._take(index, moment.event)
 
@@ -86,6 +90,7 @@ class Facts:
             for each in self.disturbances.values()
             if (anywhere or each.event.slug in (None, invocation.slug))
             and each.event.client in (None, invocation.event.client)
+            and each.node in (None, invocation.node)
             and each.lies_in(invocation.index, until)
         }
 
@@ -146,9 +151,12 @@ class Facts:
             case NewEpoch():
                 self.logs[event.slug].epochs.put(index, event.epoch)
             case Disturbed():
-                self.disturbances[event.number] = Disturbance(index, event)
+                node = event.node if isinstance(event, NodeDisturbed) else None
+                self.disturbances[event.number] = Disturbance(index, event, node=node)
             case Calmed():
                 self.disturbances[event.number].end = index
+            case Routed():
+                self._node_of[event.client] = event.node
             case Quiet():
                 self.quiet = index
             case Ended():
@@ -164,7 +172,8 @@ class Facts:
     def _opened(self, index: int, event: Opened) -> None:
         log = self.log(event.slug)
         known = 0 if log is None else log.known
-        connection = Connection(index, event, known, event.slug)
+        node = self._node_of.get(event.client)
+        connection = Connection(index, event, known, event.slug, node=node)
         self.connections[event.connection] = connection
         earlier = self._of_client.setdefault(event.client, [])
         if event.resumed:
@@ -199,7 +208,11 @@ class Facts:
         log = self.log(slug)
         known = 0 if log is None else log.known
         inside = connection is not None and connection.slug is not None and not event.outside
-        invocation = Invocation(index, event, connection, slug, known, inside)
+        node = self._node_of.get(event.client)
+        there = 0 if log is None else log.known_at.get(node, 0)
+        invocation = Invocation(
+            index, event, connection, slug, known, inside, node=node, known_there=there
+        )
         self.invocations[event.invocation] = invocation
         if event.command_id is not None:
             invocation.first = self._first.setdefault((slug, event.command_id), invocation)
@@ -249,14 +262,15 @@ class Facts:
         if log is None:
             return
         if invocation.is_command and invocation.accepted:
-            log.learn(self.revision_of(invocation), index)
+            log.learn(self.revision_of(invocation), index, invocation.node)
         elif invocation.accepted and (invocation.reads or invocation.settled):
-            log.learn(event.reply.get("revision"), index)
+            log.learn(event.reply.get("revision"), index, invocation.node)
         elif invocation.is_command:
             known = range(invocation.known, log.durable.at(index) + 1)
             epochs = self.epochs(invocation, log, index)
             invocation.state = lowest_state(invocation, log.lineup, known, epochs)
-            log.learn(invocation.state, index)
+            if invocation.asked is not None:  # else that rests on no state
+                log.learn(invocation.state, index, invocation.node)
 
     def _find_home(self, invocation: Invocation) -> None:
         """Look for a command in other retreats: a repeat is answered from within another room."""
@@ -296,7 +310,7 @@ class Facts:
                 and log.lineup.view(state).rows(batched=connection.batched) == event.payload
             )
             state = next(matching, None)
-            log.learn(state, index)
+            log.learn(state, index, connection.node)
         elif log is not None and event.event in _UPDATES:
-            log.learn(event.payload.get("revision"), index)
+            log.learn(event.payload.get("revision"), index, connection.node)
         connection.items.append(Item(index, event, connection.slug, state))

@@ -98,11 +98,11 @@ def _why_wrong(
             return None  # the gap in the log is reported
         else:
             view = log.lineup.view(entry.revision - 1)
-            epochs = facts.epochs(each, log, index)
-            decisions = [decide(view, each.asked, epoch) for epoch in epochs]
-            if any(_is_outcome(entry, decision, log) for decision in decisions):
+            # That the epoch is still the one it was decided in is checked as it is committed.
+            decision = decide(view, each.asked, log.epochs.at(index))
+            if _is_outcome(entry, decision, log):
                 return None
-            problem = f"should have come to {decisions[0]}"
+            problem = f"should have come to {decision}"
     return problem
 
 

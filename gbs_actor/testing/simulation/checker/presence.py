@@ -169,9 +169,14 @@ def presence_is_right(facts: Facts) -> Found:
         there = Counter(each.event.user_id for each in open_ if each.slug == connection.slug)
         most = there + Counter(each.event.user_id for each in open_ if each.in_doubt)
         sent, payload = lists[-1]
+        here = Counter(
+            each.event.user_id
+            for each in open_
+            if each.slug == connection.slug and each.node == connection.node
+        )
         shown = {user["userId"]: user["connections"] for user in payload["users"]}
-        right = payload["total"] == len(shown) and there.keys() <= shown.keys()
-        if not right or any(not there[user] <= n <= most[user] for user, n in shown.items()):
+        right = payload["total"] == len(shown) and here.keys() <= shown.keys()
+        if not right or any(not here[user] <= n <= most[user] for user, n in shown.items()):
             yield sent, f"{shown} are said to be there, and {dict(there)} are"
 
 

@@ -8,16 +8,22 @@ from typing import Any
 from gbs_actor.testing.simulation.checker.events import Invocation, Log
 from gbs_actor.testing.simulation.checker.facts import Facts
 from gbs_actor.testing.simulation.checker.violation import Found, rule
-from gbs_actor.testing.simulation.history import Json
+from gbs_actor.testing.simulation.history import Cause, Json
 
 
 @rule
 def read_is_fresh(facts: Facts) -> Found:
-    """A join or a read is of a revision that is no lower than what was known when it was asked."""
+    """A join or a read is of a revision that is no lower than what was known when it was asked.
+
+    Of several nodes one that cannot reach the store shows what it has, unless who asks has more.
+    """
     for each in _reads(facts):
-        revision = each.reply.get("revision")
-        if not isinstance(revision, int) or revision < each.known:
-            sentence = f"revision {revision}, and {each.known} was known"
+        revision, known, index = each.reply.get("revision"), each.known, each.answered
+        assert index is not None
+        if each.node is not None and Cause.STORE in facts.causes(each, index):
+            known = max(each.known_there, _shown_before(facts, each))
+        if not isinstance(revision, int) or revision < known:
+            sentence = f"revision {revision}, and {known} was known"
             yield each.answered or each.index, f"{each.event.invocation} shows {sentence}"
 
 
@@ -50,6 +56,15 @@ def read_is_right(facts: Facts) -> Found:
             shown = [(row["id"], row["revision"]) for row in each.reply.get("data", ())]
             wanted = [(row["id"], row["revision"]) for row in expected]
             yield index, f"{each.event.invocation} shows {shown}, and not {wanted}, at {revision}"
+
+
+def _shown_before(facts: Facts, each: Invocation) -> int:
+    """Return the revision that a client asks to go on from, if there was such a one then."""
+    argument, log = each.event.argument, facts.log(each.slug)
+    since = argument.get("since")
+    if log is None or argument.get("epoch") not in (None, each.reply.get("epoch")):
+        return 0
+    return since if isinstance(since, int) and since <= log.durable.at(each.index) else 0
 
 
 def _reads(facts: Facts) -> list[Invocation]:

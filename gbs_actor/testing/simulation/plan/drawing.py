@@ -10,6 +10,7 @@ from typing import Final
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.testing.simulation.plan.commands import Commands
 from gbs_actor.testing.simulation.plan.networking import with_network
+from gbs_actor.testing.simulation.plan.nodes import with_nodes
 from gbs_actor.testing.simulation.plan.plan import Participant, Plan
 from gbs_actor.testing.simulation.plan.profiles import FAULTS, PROFILES, USUAL, Profile
 from gbs_actor.testing.simulation.plan.steps import (
@@ -49,6 +50,7 @@ def draw(
     profile: str = "general",
     *,
     networked: bool = False,
+    nodes: bool = False,
     clients: int | None = None,
     steps: int | None = None,
 ) -> Plan:
@@ -57,6 +59,7 @@ def draw(
     :param profile: one of :data:`~gbs_actor.testing.simulation.plan.profiles.PROFILES`.
     :param networked: whether there is a network between the clients and the server, with faults of
         its own.
+    :param nodes: whether there are several nodes, with faults of their own.
     :param clients: how many take part; ``None``: as the profile has it.
     :param steps: how many there are; ``None``: as the profile has it. With a network, some more.
     :raises KeyError: the profile is none.
@@ -67,6 +70,8 @@ def draw(
     if steps is not None:
         drawn_by = replace(drawn_by, steps=(steps, steps))
     plan = _Drawing(seed, profile, drawn_by).plan()
+    if nodes:
+        return with_nodes(plan, drawn_by)
     return with_network(plan, drawn_by) if networked else plan
 
 

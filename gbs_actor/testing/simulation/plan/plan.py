@@ -38,7 +38,12 @@ class Participant(msgspec.Struct, frozen=True, omit_defaults=True):
     cookie: bool = False
     """Whether its token is in a cookie."""
 
+    node: int = 0
+    """The one of several that it connects to first."""
 
+
+Bus = Literal["none", "perfect", "rough"]
+"""Between nodes. Rough: hints are lost, doubled, late and in another order."""
 Network = Literal["perfect", "rough", "slow"]
 """Rough: bytes are cut up anywhere, sends are partial, buffers small; slow: the same, late."""
 
@@ -66,6 +71,10 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether one task drives all WebSockets."""
     network: Network = "perfect"
     """What the network does to bytes."""
+    latencies: tuple[float, ...] = ()
+    """By node, where there are several: seconds, at most, to the store and back."""
+    bus: Bus = "none"
+    """What there is between them."""
 
     def json(self) -> bytes:
         """Return it as JSON."""

@@ -211,6 +211,26 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             always=frozenset({"write elsewhere", "disconnect"}),
             never=_only("write elsewhere", "new epoch", "outage", "disconnect"),
         ),
+        "nodes": Profile(
+            weights={
+                "invoke": 30,
+                "wait": 8,
+                "disconnect": 4,
+                "read": 3,
+                "kill": 1.5,
+                "new epoch": 1,
+            },
+            always=frozenset({"fail commit"}),
+            never=frozenset({"write elsewhere"}),
+            people=(3, 6),
+            clients=(3, 6),
+            two_retreats=0.2,
+            spread=0.2,
+            repeats=0.5,
+            again=0.25,
+            latency=0.6,
+            small_limits=0.1,
+        ),
         "large": Profile(
             weights={"invoke": 12, "join": 6, "stall": 4, "disconnect": 4, "crash": 2, "wait": 8},
             always=frozenset({"stall", "disconnect"}),
@@ -224,6 +244,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         ),
     }
 )
-"""By name. "general" draws from everything; the others are for what is rare there. "large" has
+"""By name. "general" draws from everything; the others are for what is rare there. "nodes" is for
+several nodes that edit the same. "large" has
 rooms of the size of a whole retreat, in which a step can be too long; it takes a hundred times
 longer."""

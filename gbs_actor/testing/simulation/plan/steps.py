@@ -102,6 +102,20 @@ class Mark(_Step, frozen=True, tag="mark"):
     editing: bool = True
 
 
+class KeepAsking(_Step, frozen=True, tag="keep asking"):
+    """A client asks again and again, each time as soon as the answer is a good one.
+
+    Where there are several nodes.
+    """
+
+    client: int
+    count: int
+    registration: int | None = None
+    """Whose group it changes; ``None``: it reads the list."""
+    retreat: int = 0
+    """Whose list."""
+
+
 class StopReading(_Step, frozen=True, tag="stop reading"):
     """A client takes nothing more off its connection."""
 
@@ -125,6 +139,8 @@ class Disconnect(_Step, frozen=True, tag="disconnect"):
     how: Return = "resume"
     way: Loss = "reset"
     """How the connection ends, where there is a network."""
+    node: int | None = None
+    """It comes back to this one of several; ``None``: to where it was."""
 
 
 # -- clients where there is a network
@@ -198,6 +214,8 @@ class CrashRoom(_Step, frozen=True, tag="crash room"):
     """How often it passes that before."""
     times: int = 1
     """How often it crashes there, in a row."""
+    node: int = 0
+    """Of several."""
 
 
 class Operate(_Step, frozen=True, tag="operate"):
@@ -207,6 +225,8 @@ class Operate(_Step, frozen=True, tag="operate"):
     retreat: int = 0
     http: bool = False
     """Whether by a request, where there is a network."""
+    node: int = 0
+    """Of several."""
 
 
 # -- the store
@@ -218,12 +238,16 @@ class FailStore(_Step, frozen=True, tag="fail store"):
     fault: Fault
     of: Operation = "commit"
     times: int = 1
+    node: int = 0
+    """Of several."""
 
 
 class Outage(_Step, frozen=True, tag="outage"):
     """The store cannot be reached."""
 
     seconds: float
+    node: int = 0
+    """Of several."""
 
 
 class WriteElsewhere(_Step, frozen=True, tag="write elsewhere"):
@@ -250,6 +274,8 @@ class Kill(_Step, frozen=True, tag="kill"):
 
     down_for: float = 0.5
     """Seconds."""
+    node: int = 0
+    """Of several."""
 
 
 class Shutdown(_Step, frozen=True, tag="shutdown"):
@@ -263,6 +289,38 @@ class Shutdown(_Step, frozen=True, tag="shutdown"):
     """Seconds that the rooms have, at most, to finish before; ``None``: none."""
     http: bool = False
     """Whether an operator asks for it by a request, where there is a network."""
+    node: int = 0
+    """Of several."""
+
+
+# -- several nodes
+
+
+class StartNode(_Step, frozen=True, tag="start node"):
+    """Another node starts, if there are not too many."""
+
+    latency: float = 0.0
+    """Seconds, at most, from it to the store and back."""
+
+
+class Freeze(_Step, frozen=True, tag="freeze"):
+    """A node receives nothing of the store and the bus, which then comes at once.
+
+    Nor does what it sends arrive before; only the retreat's lock it loses meanwhile.
+    """
+
+    seconds: float
+    node: int = 0
+
+
+class CutBus(_Step, frozen=True, tag="cut bus"):
+    """The bus loses its connections, and cannot be reached."""
+
+    seconds: float
+    node: int | None = None
+    """``None``: of all."""
+    silent: bool = False
+    """Whether nobody is notified of that: what is sent does not arrive."""
 
 
 class JumpWall(_Step, frozen=True, tag="jump wall"):
@@ -279,6 +337,7 @@ Step = (
     | Leave
     | Read
     | Mark
+    | KeepAsking
     | StopReading
     | GoOnReading
     | Intrude
@@ -296,5 +355,8 @@ Step = (
     | NewEpoch
     | Kill
     | Shutdown
+    | StartNode
+    | Freeze
+    | CutBus
     | JumpWall
 )

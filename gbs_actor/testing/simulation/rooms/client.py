@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import trio
+from msgspec.structs import replace as replace_step
 
 from gbs_actor.contract.events import ClientEvent, CommandEvent
 from gbs_actor.environment import Environment
@@ -32,7 +33,15 @@ from gbs_actor.testing.simulation.history import (
     Opened,
 )
 from gbs_actor.testing.simulation.plan.plan import SLUGS, Participant
-from gbs_actor.testing.simulation.plan.steps import Disconnect, Invoke, Join, Mark, Read, Return
+from gbs_actor.testing.simulation.plan.steps import (
+    Disconnect,
+    Invoke,
+    Join,
+    KeepAsking,
+    Mark,
+    Read,
+    Return,
+)
 from gbs_actor.testing.simulation.replica import Replica
 from gbs_actor.testing.simulation.rooms import gateway
 from gbs_actor.testing.simulation.rooms.connection import Connection, Reply
@@ -51,9 +60,16 @@ class Run(Protocol):
     counters: Counter[str]
     environment: Environment
     disturbances: Disturbances
-    server: SimServer
     nursery: trio.Nursery
     """For what outlives a server."""
+
+    def server_of(self, client: int) -> SimServer:
+        """Return the server that a client speaks to."""
+        ...
+
+    async def wait_up(self, client: int) -> None:
+        """Wait until a client can connect."""
+        ...
 
     def slug_of(self, argument: Json) -> str | None:
         """Return the retreat that the person is in whom a command is about, if there is one."""
@@ -86,13 +102,19 @@ class Client:
         self._pending: dict[int, Callable[[Json], None]] = {}
         """What has no answer yet, and what is done with it; in the order of the invocations."""
         self._given_up: set[int] = set()
-        self._by_http: set[int] = set()
+        self._by_http: dict[int, SimServer] = {}
+        """The server that is to answer each invocation over HTTP."""
         self._location: SessionLocation | None = None
         """Where the server would resume its session."""
         self._joining: str | None = None
         """The retreat that it has asked for last; ``None``: that was answered."""
         self._calm_again: Callable[[], None] = _nothing
         """Called when it goes on reading."""
+
+    @property
+    def server(self) -> SimServer:
+        """The one that it speaks to."""
+        return self._run.server_of(self.participant.number)
 
     @property
     def in_room(self) -> str | None:
@@ -130,8 +152,8 @@ class Client:
             self,
             FORMATS[self.participant.form],
             self._author,
-            rooms=run.server.rooms,
-            nursery=run.server.nursery,
+            rooms=self.server.rooms,
+            nursery=self.server.nursery,
             reading=self.reading,
         )
         return self.connection
@@ -161,14 +183,14 @@ class Client:
         if connection.opened:
             self._record(Closed(connection.number))
         connection.cut()
-        self._abandon(of_http=False)
+        self._abandon(None)
 
-    def abandon_http(self) -> None:
+    def abandon_http(self, server: SimServer) -> None:
         """Learn that the process that was to answer over HTTP is gone."""
-        self._abandon(of_http=True)
+        self._abandon(server)
 
-    def _abandon(self, *, of_http: bool) -> None:
-        for invocation in [each for each in self._pending if (each in self._by_http) is of_http]:
+    def _abandon(self, server: SimServer | None) -> None:
+        for invocation in [each for each in self._pending if self._by_http.get(each) is server]:
             del self._pending[invocation]
             self._given_up.add(invocation)
             self._record(Abandoned(invocation))
@@ -204,10 +226,10 @@ class Client:
 
     async def come_back(self, how: Return) -> None:
         """Connect again, unless it is connected by then."""
-        await self._run.server.wait_up()
+        number = self.participant.number
+        await self._run.wait_up(number)
         if self.connection is not None:
             return
-        number = self.participant.number
         over = self._run.disturbances.begin(Cause.NETWORK, f"client {number}", client=number)
         try:
             if how != "resume" or not await self._resume():
@@ -265,6 +287,22 @@ class Client:
         if taken is not None:
             taken(reply.json)
 
+    def keep_asking(self, step: KeepAsking) -> None:
+        """Edit, or read, again and again, each time as soon as the answer is a good one."""
+        if step.count < 1 or not self.server.is_running:
+            return
+
+        def taken(reply: Json) -> None:
+            if reply["status"] == "OK":
+                self.keep_asking(replace_step(step, count=step.count - 1))
+
+        if step.registration is None:
+            self.read(Read(self.participant.number, step.retreat), taken)
+            return
+        argument = {"lineupId": step.registration, "gbsNumber": 1 + step.count % 3}
+        event = CommandEvent.UPDATE_GBS_NUMBER
+        self.invoke(Invoke(self.participant.number, event, argument), taken)
+
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""
         if self.reading:
@@ -287,8 +325,11 @@ class Client:
 
     # -- what it sends
 
-    def invoke(self, step: Invoke) -> None:
-        """Give a command."""
+    def invoke(self, step: Invoke, then: Callable[[Json], None] = _nothing) -> None:
+        """Give a command.
+
+        :param then: called with the answer over the connection.
+        """
         argument = argument_of(step, self.replica)
         key = "idempotencyKey" if step.event == CommandEvent.UNDO else "commandId"
         given = argument.get(key)
@@ -296,12 +337,17 @@ class Client:
         if step.http is not None:
             slug = SLUGS[step.http]
             answer = self._invoked(step.event, argument, slug, command_id, http=True)
-            rooms = self._run.server.rooms
+            rooms = self.server.rooms
             self._gateway.handle_http(rooms, slug, step.event, argument, answer)
         elif (connection := self._connected()) is not None:
             named: str | None = argument.get("retreatSlug")
             slug_ = named or connection.subscriber.room_slug or self._run.slug_of(argument)
-            answer = self._invoked(step.event, argument, slug_, command_id, self.replica.accepted)
+
+            def taken(reply: Json) -> None:
+                self.replica.accepted(reply)
+                then(reply)
+
+            answer = self._invoked(step.event, argument, slug_, command_id, taken)
             routed = self._routed(len(self._run.history.moments) - 1)
             handle = self._gateway.handle
             connection.send(partial(handle, connection, step.event, argument, answer, routed))
@@ -393,20 +439,23 @@ class Client:
 
         connection.send(handle)
 
-    def read(self, step: Read) -> None:
-        """Read a retreat over HTTP."""
+    def read(self, step: Read, then: Callable[[Json], None] = _nothing) -> None:
+        """Read a retreat over HTTP.
+
+        :param then: called with the answer.
+        """
         slug, replica = SLUGS[step.retreat], self.replica
         since = epoch = None
         if step.behind is not None and replica.slug == slug:
             since, epoch = max(0, replica.since - step.behind), replica.epoch
         argument = {"since": since, "epoch": epoch}
-        answer = self._invoked(READ, argument, slug, None, http=True)
-        server = self._run.server
+        answer = self._invoked(READ, argument, slug, None, then, http=True)
+        server = self.server
         server.nursery.start_soon(gateway.handle_read, server.rooms, slug, since, epoch, answer)
 
     def _connected(self) -> Connection | None:
         connection = self.connection
-        if connection is None or not connection.opened or not self._run.server.is_running:
+        if connection is None or not connection.opened or not self.server.is_running:
             return None
         return connection
 
@@ -440,7 +489,7 @@ class Client:
         )
         self._pending[number] = taken
         if connection is None:
-            self._by_http.add(number)
+            self._by_http[number] = self.server
             return lambda json: self._answered(Reply(number, json))
         return lambda json: connection.queue(Reply(number, json))
 

@@ -62,8 +62,12 @@ class _RoomsPlayer(Player[Client]):
         """See :class:`Player`."""
         return self.server.is_up
 
-    async def wait_up(self) -> None:
-        """See :class:`Player`."""
+    def server_of(self, client: int) -> SimServer:
+        """See :class:`~gbs_actor.testing.simulation.rooms.client.Run`."""
+        return self.server
+
+    async def wait_up(self, client: int | None = None) -> None:
+        """See :class:`Player`, and :class:`~gbs_actor.testing.simulation.rooms.client.Run`."""
         await self.server.wait_up()
 
     def let(self, client: Client, step: Step) -> None:
@@ -91,7 +95,7 @@ class _RoomsPlayer(Player[Client]):
         self.disturbances.happened(Cause.KILL, "kill")
         for client in self.clients.values():
             client.cut()
-            client.abandon_http()
+            client.abandon_http(self.server)
         killed = self.store
         self.server.kill()
         self.note_killed(killed)
@@ -104,7 +108,7 @@ class _RoomsPlayer(Player[Client]):
         self.note_killed(ended)  # a commit whose outcome it did not learn may come later
         for client in self.clients.values():
             client.cut()
-            client.abandon_http()
+            client.abandon_http(self.server)
         self._start_again(0.0)
 
     def _start_again(self, down_for: float) -> None:

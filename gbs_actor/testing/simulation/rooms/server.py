@@ -65,9 +65,7 @@ class SimServer:
             if generation == self._generation:
                 self._observe(slug, tracepoint)
 
-        rooms = RoomSupervisor(
-            self.store, self._config, environment=self._environment, observe=observe
-        )
+        rooms = self._supervisor(observe)
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery, rooms.running():
                 self.rooms, self.nursery, self._scope = rooms, nursery, scope
@@ -75,6 +73,11 @@ class SimServer:
                 await trio.sleep_forever()
         if generation == self._generation:
             on_end()
+
+    def _supervisor(self, observe: OnTracepoint) -> RoomSupervisor:
+        return RoomSupervisor(
+            self.store, self._config, environment=self._environment, observe=observe
+        )
 
     def kill(self) -> None:
         """End the process, in one step: what it does from here on reaches nobody."""

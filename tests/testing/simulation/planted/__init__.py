@@ -10,7 +10,15 @@ from tests.testing.simulation.planted.connecting import CONNECTING
 from tests.testing.simulation.planted.deciding import DECIDING
 from tests.testing.simulation.planted.sending import SENDING
 from tests.testing.simulation.planted.serving import SERVING
+from tests.testing.simulation.planted.sharing import SHARING
 
-BUGS: Final[tuple[Bug, ...]] = (*DECIDING, *COMMITTING, *SENDING, *SERVING, *CONNECTING)
+BUGS: Final[tuple[Bug, ...]] = (
+    *DECIDING,
+    *COMMITTING,
+    *SENDING,
+    *SERVING,
+    *CONNECTING,
+    *SHARING,
+)
 
 __all__ = ["BUGS", "Bug"]
