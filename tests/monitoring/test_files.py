@@ -35,6 +35,7 @@ BUS = BusStatistics(
     gaps=1,
     unreadable=0,
     pending=0,
+    pending_presence=0,
     lag=0.001,
     failures=0,
     last_error=None,

@@ -8,6 +8,7 @@ from gbs_actor.rooms.anti_entropy import AntiEntropy
 from gbs_actor.rooms.batch_runner import BatchRunner
 from gbs_actor.rooms.commits import Commits
 from gbs_actor.rooms.freshness import Freshness
+from gbs_actor.rooms.node_link import NodeLink
 from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.store.memory_retreat import StoredRetreat
 from tests.testing.simulation.planted.bug import bug
@@ -85,7 +86,7 @@ SHARING: Final = (
         "a hint of a revision that the board has counts as a check",
         "nodes",
         (
-            AntiEntropy.follow,
+            NodeLink.follow,
             "hinted.heed(hint)",
             "hinted.heed(hint); "
             "hinted.confirmed_at += (hint.revision <= hinted.revision) * 1_000_000",
