@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from math import inf
 from typing import Final
 
 import trio
 
-from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.changes import LogEntry, Rejection
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
 from gbs_actor.rooms.commits import Commits, Missed
 from gbs_actor.rooms.decisions import Decisions
@@ -123,7 +124,7 @@ class BatchRunner:
             if not batch.steps:
                 return False
             try:
-                if any(each.revision > self._rows.board.revision for each in batch.found.values()):
+                if batch.found and self._lacks_any(batch.found.values()):
                     await self._loading.catch_up()  # a repeat gets the row as it is
                 if misses < MAX_MISSES:
                     missed = await self._decide_and_commit(batch)
@@ -236,6 +237,10 @@ class BatchRunner:
         await self._commits.look_up(batch)
         asks = bool(batch.submissions()) and not self._handle.is_fresh(batch.asked_at)
         return asks and await self._loading.confirm()
+
+    def _lacks_any(self, entries: Iterable[LogEntry]) -> bool:
+        revision = self._rows.board.revision
+        return any(entry.revision > revision for entry in entries)
 
     async def _install(self, batch: Batch, missed: Missed) -> None:
         on_outage = partial(self._reject, batch, STORE_DOWN)

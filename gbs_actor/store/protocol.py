@@ -90,8 +90,7 @@ class RetreatVersion:
     """Of the last change that removed a registration (0: none did)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One try to commit a batch of changes to a retreat."""
 
     id: UUID

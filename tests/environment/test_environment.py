@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from random import Random
+from uuid import UUID
 
 from gbs_actor.environment import SYSTEM, Environment
 
@@ -25,7 +26,9 @@ def test_ids_come_from_its_entropy_alone() -> None:
 
 
 def test_a_uuid_is_of_version_4() -> None:
-    assert environment(1).uuid().version == 4
+    for entropy in (bytes(16), b"\xff" * 16, Random(1).randbytes(16)):
+        made = Environment(lambda: 0, lambda _, it=entropy: it, lambda: 0, lambda: 0).uuid()
+        assert made == UUID(bytes=entropy, version=4)
 
 
 def test_a_token_is_url_safe_without_padding() -> None:
