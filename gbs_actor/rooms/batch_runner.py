@@ -14,7 +14,7 @@ from gbs_actor.lineup.changes import LogEntry, Rejection
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
 from gbs_actor.rooms.commits import Commits, Missed
 from gbs_actor.rooms.decisions import Decisions
-from gbs_actor.rooms.delivery import BUSY, INTERNAL, NOT_IN_ROOM, STORE_DOWN
+from gbs_actor.rooms.delivery import BUSY, INTERNAL, NOT_IN_ROOM, ROWS_HELD, STORE_DOWN
 from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.held_rows import HeldRows
@@ -117,7 +117,7 @@ class BatchRunner:
         if batch.apart:
             rows_deadline = -inf
             if trio.current_time() >= handle.one_by_one_until:
-                self._reject(batch, BUSY)
+                self._reject(batch, ROWS_HELD)
                 return False
         while rounds <= MAX_ROUNDS:
             batch.steps = [step for step in batch.steps if not step.work.replied]
@@ -145,7 +145,7 @@ class BatchRunner:
                 batch.phase = Phase.DECIDING
                 rows_deadline = min(rows_deadline, trio.current_time() + ROWS_TIMEOUT)
                 if trio.current_time() >= rows_deadline:
-                    self._divide(batch, BUSY, until=trio.current_time() + ROWS_TIMEOUT)
+                    self._divide(batch, ROWS_HELD, until=trio.current_time() + ROWS_TIMEOUT)
                     return False
                 self._held_rows.suspect(batch)
             except LockLost as lost:
