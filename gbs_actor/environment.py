@@ -15,6 +15,10 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+_VERSION_4: Final = 0x4 << 76 | 0b10 << 62
+"""The bits of a UUID that say how it was made (RFC 9562 §5.4)."""
+_RANDOM_BITS: Final = (1 << 128) - 1 ^ (0xF << 76 | 0b11 << 62)
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -39,7 +43,9 @@ class Environment:
 
     def uuid(self) -> UUID:
         """Return a random UUID (version 4)."""
-        return UUID(bytes=self.entropy(16), version=4)
+        number = int.from_bytes(self.entropy(16), "big")
+        # Faster than to let it be made of the bytes: each edit takes two.
+        return UUID(int=number & _RANDOM_BITS | _VERSION_4)
 
     def token(self, size: int) -> str:
         """Return ``size`` random bytes as URL-safe text, a third longer."""

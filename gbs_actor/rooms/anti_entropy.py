@@ -61,7 +61,7 @@ class AntiEntropy:
         _, versions = await self._freshness.versions(ids)
         for room, former in before.items():
             # What it has in hand, it commits or checks itself.
-            if former is None or room.batch is not None or room.version != former:
+            if former is None or room.batch is not None or room.version is not former:
                 continue
             if versions.get(former.id) != former:
                 room.compare_with_store()

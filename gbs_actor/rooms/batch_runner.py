@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from math import inf
 from typing import Final
 
 import trio
 
-from gbs_actor.lineup.changes import Rejection
+from gbs_actor.lineup.changes import LogEntry, Rejection
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
 from gbs_actor.rooms.commits import Commits, Missed
 from gbs_actor.rooms.decisions import Decisions
-from gbs_actor.rooms.delivery import BUSY, INTERNAL, NOT_IN_ROOM, STORE_DOWN
+from gbs_actor.rooms.delivery import BUSY, INTERNAL, NOT_IN_ROOM, ROWS_HELD, STORE_DOWN
 from gbs_actor.rooms.fan_out import FanOut
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.held_rows import HeldRows
@@ -116,14 +117,14 @@ class BatchRunner:
         if batch.apart:
             rows_deadline = -inf
             if trio.current_time() >= handle.one_by_one_until:
-                self._reject(batch, BUSY)
+                self._reject(batch, ROWS_HELD)
                 return False
         while rounds <= MAX_ROUNDS:
             batch.steps = [step for step in batch.steps if not step.work.replied]
             if not batch.steps:
                 return False
             try:
-                if any(each.revision > self._rows.board.revision for each in batch.found.values()):
+                if batch.found and self._lacks_any(batch.found.values()):
                     await self._loading.catch_up()  # a repeat gets the row as it is
                 if misses < MAX_MISSES:
                     missed = await self._decide_and_commit(batch)
@@ -144,7 +145,7 @@ class BatchRunner:
                 batch.phase = Phase.DECIDING
                 rows_deadline = min(rows_deadline, trio.current_time() + ROWS_TIMEOUT)
                 if trio.current_time() >= rows_deadline:
-                    self._divide(batch, BUSY, until=trio.current_time() + ROWS_TIMEOUT)
+                    self._divide(batch, ROWS_HELD, until=trio.current_time() + ROWS_TIMEOUT)
                     return False
                 self._held_rows.suspect(batch)
             except LockLost as lost:
@@ -236,6 +237,10 @@ class BatchRunner:
         await self._commits.look_up(batch)
         asks = bool(batch.submissions()) and not self._handle.is_fresh(batch.asked_at)
         return asks and await self._loading.confirm()
+
+    def _lacks_any(self, entries: Iterable[LogEntry]) -> bool:
+        revision = self._rows.board.revision
+        return any(entry.revision > revision for entry in entries)
 
     async def _install(self, batch: Batch, missed: Missed) -> None:
         on_outage = partial(self._reject, batch, STORE_DOWN)

@@ -97,6 +97,9 @@ TOO_MUCH_MISSED: Final = Rejection(
     Code.VALIDATION_FAILED, "since: the rows from there on are not all that was missed"
 )
 BUSY: Final = Rejection(Code.ROOM_BUSY, "The room has too much to do; try again")
+ROWS_HELD: Final = Rejection(
+    Code.ROOM_BUSY, "Another program is changing this; try again in a moment"
+)
 RESTARTED: Final = Rejection(Code.ROOM_RESTARTED, "The room is being restarted; try again")
 UNAVAILABLE: Final = Rejection(
     Code.ROOM_UNAVAILABLE, "The room has failed too often and is closed for now; try again later"

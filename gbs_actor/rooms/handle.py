@@ -113,6 +113,7 @@ class RoomHandle:
         self.replying_after_crash = False
         """Whether the room has crashed and replies without its board, which may lack what it
         acknowledges."""
+        self._version: RetreatVersion | None = None
         self.confirmed_at = 0
         """The number of the last read that has found the store where the board is."""
         self.one_by_one = 0
@@ -172,8 +173,12 @@ class RoomHandle:
         """What the store has if the board is where the retreat is; ``None``: nothing is loaded."""
         if self.rows is None:
             return None
-        board = self.rows.board
-        return RetreatVersion(board.retreat_id, board.revision, board.epoch, board.removal_revision)
+        board, version = self.rows.board, self._version
+        if version is None or version.revision != board.revision or version.epoch != board.epoch:
+            version = self._version = RetreatVersion(
+                board.retreat_id, board.revision, board.epoch, board.removal_revision
+            )
+        return version
 
     def is_fresh(self, asked_at: int) -> bool:
         """Whether the board has all that any server had acknowledged at a moment."""

@@ -11,7 +11,7 @@ import trio
 
 from gbs_actor.lineup.changes import Change
 from gbs_actor.rooms.batch import Batch, Step
-from gbs_actor.rooms.delivery import BUSY
+from gbs_actor.rooms.delivery import ROWS_HELD
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.loading import Loading
 from gbs_actor.store.protocol import Store
@@ -72,7 +72,7 @@ class HeldRows:
         log.warning(message, room, len(busy), some, extra={"room": room})
         batch.steps = [step for step in batch.steps if not _is_on(step, held)]
         for step in busy:
-            step.work.reply(BUSY)
+            step.work.reply(ROWS_HELD)
         return True
 
     async def _find_held(self, rows: set[RowKey]) -> frozenset[RowKey]:

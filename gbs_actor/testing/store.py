@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import trio
+from msgspec.structs import replace
 
 from gbs_actor.environment import Environment
 from gbs_actor.lineup.changes import LogEntry, fence

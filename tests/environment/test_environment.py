@@ -3,6 +3,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from random import Random
+from uuid import UUID
+
+import pytest
 
 from gbs_actor.environment import SYSTEM, Environment
 
@@ -24,8 +27,10 @@ def test_ids_come_from_its_entropy_alone() -> None:
     assert len(set(made)) == 3
 
 
-def test_a_uuid_is_of_version_4() -> None:
-    assert environment(1).uuid().version == 4
+@pytest.mark.parametrize("entropy", [bytes(16), b"\xff" * 16, Random(1).randbytes(16)])
+def test_a_uuid_is_of_version_4(entropy: bytes) -> None:
+    made = Environment(lambda: 0, lambda _: entropy, lambda: 0, lambda: 0).uuid()
+    assert made == UUID(bytes=entropy, version=4)
 
 
 def test_a_token_is_url_safe_without_padding() -> None:

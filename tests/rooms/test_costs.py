@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -240,3 +241,15 @@ async def test_who_leaves_behind_its_reply_is_sent_no_rows_of_the_same_batch_aft
         joined = len(kinds) - 1 - kinds[::-1].index("Snapshot")
         assert "EncodedRow" in kinds[:joined]
         assert "EncodedRow" not in kinds[joined:]
+
+
+async def test_the_version_of_a_room_is_made_once_a_revision(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        client = await w.client()
+        (room,) = w.supervisor._handles.values()
+        before = room.version
+        assert before is not None
+        assert room.version is before
+        await client.ask(AssignNumber(7, 1))
+        assert room.version == replace(before, revision=1)
+        assert room.version is room.version

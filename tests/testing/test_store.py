@@ -18,6 +18,7 @@ from gbs_actor.store.protocol import (
     Attempt,
     CommitRefused,
     Delta,
+    LockLost,
     OutcomeUnknown,
     StoreError,
     StoreUnavailable,
@@ -187,7 +188,7 @@ async def test_whoever_holds_the_lock_for_too_long_loses_it(autojump_clock: Mock
     store, observed = await winter()
     async with store.locked(1, "sim-1", 0) as retreat:
         assert await store.elsewhere().commit(attempt(0)) is None
-        assert await _error_of(lambda: retreat.commit(attempt(1))) is StoreUnavailable
+        assert await _error_of(lambda: retreat.commit(attempt(1))) is LockLost
     assert observed.commits == [(LOCK_TIMEOUT, 1, True)]
 
 

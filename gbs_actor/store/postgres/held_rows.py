@@ -13,9 +13,10 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 
 _HELD: Final = """
 WITH head AS (
-    -- What other servers commit is no other program's: none of them can, meanwhile.
+    -- What other servers commit is no other program's: none of them can, meanwhile. One that has
+    -- stopped with the lock in hand loses it sooner than it is waited for.
     SELECT id FROM retreat
-        WHERE id = $1 AND set_config('lock_timeout', '200ms', true) IS NOT NULL
+        WHERE id = $1 AND set_config('lock_timeout', '500ms', true) IS NOT NULL
             -- Nothing of it has to last.
             AND set_config('synchronous_commit', 'off', true) IS NOT NULL
         FOR NO KEY UPDATE
