@@ -18,7 +18,7 @@ MAX_MARKS: Final = 200
 """Editing marks of a room that a node sends."""
 MAX_REQUESTED: Final = 250
 """Retreats in one request."""
-MAX_NODES: Final = 64
+MAX_NODES: Final = 32
 """Nodes whose people are known, and that one request goes to."""
 MAX_NAME: Final = 100
 """Characters of a user's name that are sent."""

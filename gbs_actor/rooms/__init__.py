@@ -60,6 +60,9 @@ acknowledged before it was asked for: rejections, repeats, joins and reads wait 
 confirmed by ``Freshness``, one query for all rooms that ask. ``AntiEntropy`` does the same now and
 then for rooms that nobody asks. In an outage joins and reads get the board as it is, unless they
 know of more.
+
+What comes over the bus ``NodeLink`` hands to rooms: hints, and of presence what their ``Elsewhere``
+keeps. ``Announcements`` is what the other servers are sent, ``OtherNodes`` what they are asked for.
 """
 
 from gbs_actor.rooms.command_times import CommandTimes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
-from gbs_actor.bus.presence import MAX_MARKS, ConnectionMark, People
+from gbs_actor.bus.presence import MAX_MARKS, ConnectionMark, Mark, People
 from gbs_actor.lineup.commands import Author
 from gbs_actor.rooms.presence import EditingMarks, MarkChange
 
@@ -86,9 +86,8 @@ class Elsewhere:
         editor, mark = editors.get(change.connection), change.mark
         if mark is None:
             return editor is not None and self._marks.end(editor)
-        author = Author(user_id=mark.user_id, name=mark.name, admin_user_id=mark.admin_user_id)
-        if editor is None or editor.author != author:
-            editor = self._add(editors, change.connection, author)
+        if editor is None:
+            editor = self._add(editors, change.connection, mark)
             if editor is None:
                 return False
         before = self._marks.edited_field(editor)
@@ -96,22 +95,20 @@ class Elsewhere:
         return self._marks.edited_field(editor) != before
 
     def _add(
-        self, editors: dict[int, RemoteEditor], connection: int, author: Author
+        self, editors: dict[int, RemoteEditor], connection: int, mark: Mark
     ) -> RemoteEditor | None:
         """Return who may have a mark from now on; ``None``: too many have one.
 
         Those whose marks have ended are kept until then: they may begin anew while their end is
         being sent, which must stay in this order.
         """
-        former = editors.pop(connection, None)
-        if former is not None:
-            self._marks.end(former)
         if len(editors) >= MAX_MARKS:
             for other, editor in list(editors.items()):
                 if self._marks.edited_field(editor) is None:
                     del editors[other]
         if len(editors) >= MAX_MARKS:
             return None
+        author = Author(user_id=mark.user_id, name=mark.name, admin_user_id=mark.admin_user_id)
         editors[connection] = RemoteEditor(author, next(self._numbers))
         return editors[connection]
 

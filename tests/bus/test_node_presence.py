@@ -123,6 +123,19 @@ async def test_what_is_sent_while_the_bus_is_down_is_a_gap_later_and_nothing_wai
     assert second.marks == []
 
 
+async def test_what_waits_when_the_connection_ends_is_a_gap(
+    autojump_clock: MockClock, hub: Hub, pair: list[Listening]
+) -> None:
+    first, second = pair
+    first.bus.send(PEOPLE)
+    await settled()
+    first.bus.send(MARK)  # waits for the interval
+    hub.cut("a")
+    await trio.sleep(2 * HEARTBEAT)
+    assert [message.gap for message in second.heard[:2]] == [False, True]
+    assert second.marks == []
+
+
 async def test_a_lost_message_is_a_gap_and_a_late_or_double_one_is_left_out(
     autojump_clock: MockClock, hub: Hub, pair: list[Listening]
 ) -> None:

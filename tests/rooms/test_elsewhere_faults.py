@@ -177,7 +177,7 @@ async def live(steps: list[Step], fates: list[str]) -> None:
         nursery.cancel_scope.cancel()
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(STEPS, FATES, st.integers(0, 99))
 def test_after_faults_all_show_the_same(steps: list[Step], fates: list[str], seed: int) -> None:
     run(live, steps, list(fates), seed=seed, clock=MockClock(autojump_threshold=0))
