@@ -110,11 +110,14 @@ class RecoverableSession(Protocol):
         ...
 
     async def leave(self, slug: str) -> None:
-        """Record that a room is about to be left."""
+        """Record that a room is about to be left.
+
+        :raises StoreUnavailable: that cannot be recorded.
+        """
         ...
 
     def moving(self, slug: str, subscriber: Subscriber) -> AbstractAsyncContextManager[None]:
-        """Join another room within the block."""
+        """Join another room within the block; raises as :meth:`leave`."""
         ...
 
 

@@ -55,7 +55,8 @@ class Joining:
 
         Cancelled, the join is taken back, unless it was carried out already.
 
-        :raises StoreUnavailable: the role in the retreat cannot be looked up.
+        :raises StoreUnavailable: the role in the retreat cannot be looked up, or the session's room
+            cannot be recorded.
         """
         role = await self.reader_role(client, request.slug)
         if isinstance(role, Failure):
@@ -89,7 +90,10 @@ class Joining:
     async def leave_recoverably(
         self, client: Client, request: LeaveRequest, invocation: Invocation
     ) -> None:
-        """Leave a retreat, so that the session is not resumed there."""
+        """Leave a retreat, so that the session is not resumed there.
+
+        :raises StoreUnavailable: that cannot be recorded; the client stays in it.
+        """
         if client.session is not None:
             await client.session.leave(request.slug)
         self.leave(client, request, invocation)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import trio
 
@@ -24,6 +27,7 @@ from tests.e2e.server_process import (
     start_server,
     token,
 )
+from tests.faults.database import until_noted
 
 
 def node(stack: ExitStack, database_url: str, name: str | None, **settings: str) -> ServerProcess:
@@ -238,3 +242,72 @@ async def test_those_of_a_server_that_stops_leave(
         assert b.stop() == 0
         await until(lambda: onlooker.people == {1: 1})
         nursery.cancel_scope.cancel()
+
+
+class Polling:
+    """A recoverable Socket.IO client that polls, packet by packet; it never says that it leaves."""
+
+    def __init__(self, http: httpx.AsyncClient, server: ServerProcess) -> None:
+        self._http = http
+        self._url = f"{server.url}/socket.io/?EIO=4&transport=polling"
+        self.answer: dict[str, Any] = {}
+        """The last reply to CONNECT."""
+        self.offset: str | None = None
+        self.rows: dict[int, dict[str, Any]] = {}
+        """Those that came as updates."""
+
+    async def connect(self, **auth: Any) -> None:
+        opened = (await self._http.get(self._url)).text
+        self._url += f"&sid={json.loads(opened[1:])['sid']}"
+        await self.say(f"40/gbs-lineup,{json.dumps({'recovery': True, **auth})}")
+        while not self.answer:
+            await self.poll()
+
+    async def say(self, packet: str) -> None:
+        assert (await self._http.post(self._url, content=packet)).text == "ok"
+
+    async def poll(self) -> bool:
+        """Take what comes next; ``False``: the server has closed the session."""
+        for packet in (await self._http.get(self._url)).text.split("\x1e"):
+            if packet == "1":
+                return False
+            if packet == "2":
+                await self.say("3")
+            elif packet.startswith("40/gbs-lineup,"):
+                self.answer = json.loads(packet.partition(",")[2])
+            elif packet.startswith("42/gbs-lineup,"):
+                name, argument, self.offset = json.loads(packet.partition(",")[2])
+                if name == "lineup-updated":
+                    self.rows[argument["id"]] = argument
+        return True
+
+
+async def test_who_comes_back_to_the_other_is_resumed_there_and_the_first_ends_its_session(
+    pair: tuple[ServerProcess, ServerProcess],
+) -> None:
+    a, b = pair
+    async with (
+        httpx.AsyncClient(timeout=30) as http,
+        connect(a.url, token=token(2, "나")) as editor,
+    ):
+        await editor.join(RETREAT)
+        former, client = Polling(http, a), Polling(http, b)
+        await former.connect(token=token(1, "가"))
+        await former.say(f'42/gbs-lineup,["join-retreat","{RETREAT}"]')
+        while former.offset in {None, "0"}:
+            await former.poll()
+            await editor.assign(movable(editor)[0], 7)
+        await until_noted(a, former.answer["sid"])
+        # Nobody fetches that over the former connection.
+        person = movable(editor)[1]
+        await editor.assign(person, 8)
+        resuming = {"pid": former.answer["pid"], "offset": former.offset}
+        await client.connect(token=token(1, "가"), **resuming)
+        assert client.answer == former.answer
+        with trio.fail_after(30):
+            while person not in client.rows:
+                await client.poll()
+            while await former.poll():
+                pass
+        sids = [{each["sid"] for each in server.room()["subscribers"]} for server in pair]
+        assert [client.answer["sid"] in each for each in sids] == [False, True]

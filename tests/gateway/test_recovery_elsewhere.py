@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from gbs_actor.gateway.namespace.session_locations import CHECK_INTERVAL
-from gbs_actor.store.protocol import StoreUnavailable
+from gbs_actor.store.protocol import SessionRecord, StoreUnavailable
 from tests.gateway.returning import Client, World, two_servers
 from tests.gateway.serving import OTHER_SLUG, SLUG
 from tests.socketio.lines import Carrier
@@ -162,3 +164,30 @@ async def test_while_the_store_cannot_be_asked_nobody_is_disconnected(
         await trio.sleep(3 * CHECK_INTERVAL)
         assert one.ids == [client.sid]
         assert one.server.composition.session_locations.statistics().checker.failures == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "slug"),
+    [("leave-retreat", SLUG), ("join-retreat", OTHER_SLUG)],
+    ids=["leave", "join"],
+)
+async def test_a_room_is_not_left_while_another_server_could_resume_it(
+    autojump_clock: MockClock, event: str, slug: str
+) -> None:
+    async with two_servers() as (one, other):
+        client = await one.joined()
+        await client.settle()
+
+        async def unreachable(records: Mapping[str, SessionRecord]) -> set[str]:
+            raise StoreUnavailable("told to be")
+
+        one.store.update_session_locations = unreachable  # type: ignore[method-assign]
+        answer = await client.call(event, slug)
+        assert (answer["status"], answer["code"]) == ("ERROR", "STORE_UNAVAILABLE")
+        assert (one.present(SLUG), one.present(OTHER_SLUG)) == (1, 0)
+        await move(client, other)
+        assert client.recovered
+        assert other.present(SLUG) == 1
+        # There it can be left.
+        assert (await client.call(event, slug))["status"] == "OK"
+        assert other.present(SLUG) == 0

@@ -335,11 +335,7 @@ def directives(config: Path) -> list[str]:
     text = re.sub(r"(?ms)^    upstream \w+ \{.*?^    \}\n", "", text)
     text = re.sub(r"(?ms)^    map \S+ \$gbs_(any|upstream) \{.*?^    \}\n", "", text)
     text = re.sub(r"\(\?<gbs_slug>(.*?)\)", r"\1", text).replace("gbs_imports", "$gbs_upstream")
-    return [
-        line
-        for line in text.splitlines()
-        if "proxy_next_upstream" not in line and "X-Request-ID" not in line
-    ]
+    return [line for line in text.splitlines() if "proxy_next_upstream" not in line]
 
 
 def test_the_files_for_one_server_and_for_several_agree_in_all_else() -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms import Snapshot, Subscriber
-from gbs_actor.store.protocol import SessionLocation, SessionRecord
+from gbs_actor.store.protocol import SessionLocation, SessionRecord, StoreUnavailable
 
 OUTSIDE: Final = 0
 """The offset of an event outside of any room."""
@@ -102,10 +102,18 @@ class StoredSession:
             self._set(replace(location, known_elsewhere=-1))
 
     async def leave(self, slug: str) -> None:
-        """Record that a room is about to be left, if the session is in it."""
-        if self.location is not None and self.location.slug == slug:
+        """Record that a room is about to be left, if the session is in it.
+
+        :raises StoreUnavailable: that cannot be recorded in time; nothing has changed.
+        """
+        former = self.location
+        if former is not None and former.slug == slug:
             self.location = None
-            await self._locations.remove(self.sid, self.generation)
+            try:
+                await self._locations.remove(self.sid, self.generation)
+            except StoreUnavailable:
+                self._set(former)
+                raise
 
     @asynccontextmanager
     async def moving(self, slug: str, subscriber: Subscriber) -> AsyncIterator[None]:
@@ -113,6 +121,8 @@ class StoredSession:
 
         The former location is removed first, so that an offset is never used for a room that
         it is not from. It is restored if the join fails and the client is still in that room.
+
+        :raises StoreUnavailable: see :meth:`leave`.
         """
         former = self.location
         if former is not None and former.slug != slug:

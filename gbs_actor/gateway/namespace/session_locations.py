@@ -145,9 +145,12 @@ class SessionLocations:
 
         If the store cannot be reached, or on cancellation, the removal is pending: it is lost
         if the process ends before it is written.
+
+        :raises StoreUnavailable: it takes too long, and another server may find the location still.
         """
         self.set(sid, SessionRecord(None, generation))
-        await self._wait_written(sid)
+        if not await self._wait_written(sid) and self._store.shared:
+            raise StoreUnavailable("the location of the session is not removed yet")
 
     async def take_over(self, sid: str) -> SessionRecord:
         """Return the location of a session that is resumed here, and the generation it has now.
