@@ -53,6 +53,8 @@ class _Server:
     url: str | None
     token: str | None
     config: Path | None
+    node: str | None
+    """The one of several servers that is asked through it; ``None``: it is asked itself."""
 
 
 Write = Callable[[Any], None]
@@ -75,9 +77,13 @@ def server(
     url: UrlOption = None,
     token: TokenOption = None,
     config: ConfigOption = None,
+    node: Annotated[
+        str | None,
+        typer.Option(help="Ask this one of several servers on the database, through the other."),
+    ] = None,
 ) -> None:
     """See a running server, and act on it, as an operator; each action goes into the audit."""
-    context.obj = _Server(url, token, config)
+    context.obj = _Server(url, token, config, node)
 
 
 # Servers
@@ -277,7 +283,9 @@ def _quoted(text: str) -> str:
 def _get(
     context: typer.Context, path: str, params: Parameters, output: Output, write: Write
 ) -> None:
-    _request(context, lambda client: client.get(path, params), output, write)
+    where: _Server = context.obj
+    asked = {**params, "node": where.node}
+    _request(context, lambda client: client.get(path, asked), output, write)
 
 
 def _act(
@@ -288,7 +296,8 @@ def _act(
     output: Output,
     write: Write = write_result,
 ) -> None:
-    params = {"dry_run": "1"} if dry_run else {}
+    where: _Server = context.obj
+    params = {"dry_run": "1" if dry_run else None, "node": where.node}
     _request(context, lambda client: client.post(path, body, params), output, write)
 
 

@@ -51,9 +51,13 @@ def write_rooms(page: Any) -> None:
         echo(
             f"{room['state']:<10} {room['subscriberCount']:>5} subscribers  r{revision:<7}"
             f" {room['commandsPerSecond']:>7.1f}/s  {room['restarts']} restarts"
-            f"  {room['slug']}{error}"
+            f"  {room['slug']}{_on(room)}{error}"
         )
     echo(f"{len(page['rooms'])} of {page['total']} rooms")
+
+
+def _on(shown: Any) -> str:
+    return "" if shown["node"] is None else f" on {shown['node']}"
 
 
 def write_levels(levels: Any) -> None:

@@ -74,6 +74,14 @@ def test_the_only_server_is_listed(run: Command) -> None:
     assert "asked now" in words
 
 
+def test_another_server_is_asked_by_its_name(command: Command, server: ServerProcess) -> None:
+    asked = ("admin", "--url", server.url, "--node", "b")
+    for what in (("rooms",), ("drain", *REASON)):
+        result = command(*asked, *what, GBS_ADMIN_TOKEN=TOKEN)
+        assert result.exit_code != 0
+        assert "There is no server b" in result.output
+
+
 def test_the_loop_is_profiled(run: Command) -> None:
     words = run("profile", "--seconds", "1", *REASON).stdout
     assert "steps/s" in words

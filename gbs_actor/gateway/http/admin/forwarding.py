@@ -42,7 +42,7 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.observability.profile import MAX_SECONDS
 from gbs_actor.store.nodes import NodeReport
 
-_OF_ONE_SERVER: Final = frozenset(
+OF_ONE_SERVER: Final = frozenset(
     {
         *("rooms", "sessions", "closed", "users", "traces", "system", "overview", "history"),
         *("task-tree", "log-levels", "log-level", "profile", "drain"),
@@ -116,7 +116,7 @@ class Forwarding:
         return dict(sorted(responses.items()))
 
     async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
-        within = _SLOW.get(_kind_of(message.path), ANSWER_WITHIN)
+        within = _SLOW.get(kind_of(message.path), ANSWER_WITHIN)
         answer = await self._nodes.ask(node, encoded(message), answer_within=within)
         try:
             return response_from(answer)
@@ -133,11 +133,11 @@ def admin_forwarding(nodes: Nodes, identity: AdminIdentity, forwarding: Forwardi
     async def forward() -> Response | None:
         if not is_admin_path(request.path) or "node" not in request.args:
             return None
-        node, kind = single("node", request.args), _kind_of(request.path)
-        if node is None or (node == nodes.name and kind in _OF_ONE_SERVER):
+        node, kind = single("node", request.args), kind_of(request.path)
+        if node is None or (node == nodes.name and kind in OF_ONE_SERVER):
             return None
         operator = await _require(request, identity)
-        if kind not in _OF_ONE_SERVER:
+        if kind not in OF_ONE_SERVER:
             raise InvalidPayload("node", "This is not of one server: leave out node.")
         return await forwarding.to(node, request, operator)
 
@@ -160,7 +160,7 @@ class ForwardedRequests:
         except UnreadableRequest as error:
             _log.warning("a request of another server cannot be read", reason=str(error))
             return encoded(refusal(Code.VALIDATION_FAILED, "The server cannot read the request."))
-        if _kind_of(message.path) not in _OF_ONE_SERVER:
+        if kind_of(message.path) not in OF_ONE_SERVER:
             return encoded(refusal(Code.NOT_FOUND, "There is nothing at this address."))
         return encoded(await self._call(message))
 
@@ -203,7 +203,7 @@ async def _require(asked: Request, identity: AdminIdentity) -> Operator:
     :raises AuthError: they are none.
     """
     segments = asked.path.split("/")
-    if _kind_of(asked.path) == "rooms" and len(segments) > 3:
+    if kind_of(asked.path) == "rooms" and len(segments) > 3:
         return await identity.require_in(asked, segments[3])
     return identity.require(asked)
 
@@ -255,7 +255,8 @@ def _scope_of(message: ForwardedRequest) -> dict[str, Any]:
     }
 
 
-def _kind_of(path: str) -> str:
+def kind_of(path: str) -> str:
+    """Return the first segment below ``/admin``."""
     return unquote(path).removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gbs_actor.gateway.http.admin.forwarding import OF_ONE_SERVER, kind_of
 from gbs_actor.gateway.http.openapi.parameters import parameters
 from gbs_actor.gateway.http.openapi.responses import SET_COOKIE, errors, json, success
 from gbs_actor.gateway.http.openapi.schemas import reference
@@ -15,7 +16,7 @@ _OPERATORS: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"adminSession"
 
 def paths() -> dict[str, Described]:
     """Return the paths of operators."""
-    return _ADMIN
+    return _PATHS
 
 
 _NODES: Final[Described] = {
@@ -392,4 +393,22 @@ _ADMIN: Final[dict[str, Described]] = {
     "/admin/system": {"get": _SYSTEM},
     "/admin/task-tree": {"get": _TASK_TREE},
     "/metrics": {"get": _METRICS},
+}
+
+
+def _of_one_server(described: Described) -> Described:
+    """Return an operation that may also be asked of another server."""
+    return {
+        **described,
+        "parameters": [*described.get("parameters", ()), *parameters("node")],
+        "responses": {**errors(400, 404, 503, 504), **described["responses"]},
+    }
+
+
+_PATHS: Final[dict[str, Described]] = {
+    path: {
+        method: _of_one_server(described) if kind_of(path) in OF_ONE_SERVER else described
+        for method, described in operations.items()
+    }
+    for path, operations in _ADMIN.items()
 }

@@ -215,6 +215,13 @@ _PARAMETERS: Final[dict[str, Described]] = {
         "description": "Only sessions that had been accepted, or only refused clients.",
         "schema": {"type": "string", "enum": list(Accepted)},
     },
+    "node": {
+        "in": "query",
+        "name": "node",
+        "description": "Of several servers on the database the one that is to answer. Without it "
+        "the server that is asked does, for rooms, sessions and kicks with the others.",
+        "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,16}$"},
+    },
     "dryRun": {
         "in": "query",
         "name": "dry_run",
