@@ -1,0 +1,72 @@
+"""Which clients there are, and what each of them edits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.e2e.server_process import token
+from tests.mixed.view import Row
+
+SHARES: Final[Mapping[str, float]] = {
+    "own": 0.2,
+    "stock": 0.35,
+    "upgrading": 0.15,
+    "polling": 0.15,
+    "http": 0.15,
+}
+"""Of each kind among the clients: our Python client; the stock one over a WebSocket, behind an
+upgrade, or by polls alone; and who reads and writes by requests."""
+
+NUMBERS: Final = 3
+"""Group numbers of each client, which nobody else uses: each of its edits changes something."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One client."""
+
+    kind: str
+    number: int
+    url: str
+    numbers: Sequence[int]
+    memo_of: int | None
+    """The registration whose memo only this client writes."""
+    interval: float
+    """Seconds between the begins of two edits."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.number}"
+
+    @property
+    def token(self) -> str:
+        """Of a user of its own."""
+        return token(1000 + self.number, f"간사{self.number}")
+
+
+def planned(
+    number: int, urls: Sequence[str], rows: Collection[Row], *, interval: float
+) -> list[Plan]:
+    """Return so many clients, of every kind if there are enough of them.
+
+    :param urls: where they connect, in turn.
+    :param rows: of the retreat, before any edit.
+    :param interval: seconds between the begins of two edits of one client.
+    """
+    kinds = [kind for kind, share in SHARES.items() for _ in range(max(1, round(share * number)))]
+    # The kinds alternate, so that each has some with a memo of their own.
+    order = [kinds[(at * 7) % len(kinds)] for at in range(len(kinds))] if len(kinds) % 7 else kinds
+    memos = [row["id"] for row in rows if row["lineupMemoId"] is None and not row["isLeader"]]
+    return [
+        Plan(
+            kind,
+            at,
+            urls[at % len(urls)],
+            range(1_000 + NUMBERS * at, 1_000 + NUMBERS * (at + 1)),
+            memos[at] if at < len(memos) else None,
+            interval,
+        )
+        for at, kind in enumerate(order)
+    ]
