@@ -196,7 +196,7 @@ class Command(msgspec.Struct, frozen=True):
     id: UUID
     """The client's ``commandId``, or one the server made."""
     client_made_id: bool = False
-    """Whether the client gave the id: only then can the command be a repeat."""
+    """Whether the client gave the id, or a proxy for it: only then can the command be a repeat."""
     base_revision: int | None = None
     """The room revision the author was looking at; ``None``: the later wins."""
     epoch: str | None = None

@@ -32,7 +32,8 @@ A *service* (:class:`gbs_actor.concurrency.Service`) is logged and restarted:
 - comparing rooms with the store after an interruption (``RoomSupervisor``);
 - measuring how late timers fire (``loop_lag``);
 - closing connections whose tokens expire (``gateway.expiry``);
-- writing and pruning session locations (``gateway.namespace.session_locations``).
+- writing and pruning session locations, and looking for sessions that other servers have taken over
+  (``gateway.namespace.session_locations``).
 
 All others serve one connection, one session or one room, and their exceptions end only that:
 ``FrontDoor``, ``HttpServer`` and the Socket.IO server catch them, ``RoomSupervisor`` restarts

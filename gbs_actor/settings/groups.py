@@ -116,7 +116,8 @@ class HttpSettings(Group):
     trusted_proxies: tuple[ProxyAddress, ...] = _OPTIONS.trusted_proxies
     """Reverse proxies whose X-Forwarded-For, -Proto and -Host are trusted: IP addresses,
     networks such as 10.0.0.0/8, or unix for those that connect over a Unix socket. From
-    other peers these headers are ignored.
+    other peers these headers are ignored. So is X-Request-ID: if it is 32 hexadecimal digits, as
+    nginx's $request_id, a write without an Idempotency-Key that the proxy repeats is done once.
     """
     http_connections: Count = 1_000
     """Connections of plain HTTP on top of max_connections; beyond both together 503."""
@@ -337,7 +338,8 @@ class StoreSettings(Group):
     """
     node: NodeName | None = None
     """Name of this server where several serve one database: unique among them, of at most 16
-    lower-case letters, digits and "-". All of them need the same secrets. Without a name the server
+    lower-case letters, digits and "-". The ids of its Socket.IO sessions begin with it and a dot:
+    by that a proxy finds the server. All of them need the same secrets. Without a name the server
     is the only one of its database.
     """
     pool_size: Annotated[int, Field(ge=2, le=100)] = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.memory_lock import Hold
 from gbs_actor.store.memory_retreat import StoredRetreat
+from gbs_actor.store.memory_sessions import MemorySessions
 from gbs_actor.store.protocol import (
     Attempt,
     CommitRefused,
@@ -30,21 +30,13 @@ from gbs_actor.store.protocol import (
     Progress,
     RetreatExists,
     RetreatVersion,
-    SessionLocation,
+    SessionRecord,
     StoreStatistics,
     StoreUnavailable,
 )
 from gbs_actor.store.seed.layout import lay_out
 from gbs_actor.store.seed.seed import RetreatSeed
 from gbs_actor.store.writes import check_revisions, collapse
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredLocation:
-    """The location of a session, and the Trio time when it was stored."""
-
-    location: SessionLocation
-    at: float
 
 
 class _Ids:
@@ -96,7 +88,7 @@ class MemoryStore:
         self._epochs = count(1)
         self._by_slug: dict[str, StoredRetreat] = {}
         self._by_id: dict[int, StoredRetreat] = {}
-        self._session_locations: dict[str, _StoredLocation] = {}
+        self._sessions = MemorySessions()
         self._audit: dict[UUID, AuditRecord] = {}
         self._commits = 0
         self._commit_failures = 0
@@ -265,32 +257,30 @@ class MemoryStore:
             if (stored := self._by_slug.get(slug)) is not None and stored.roles
         }
 
-    async def update_session_locations(
-        self, locations: Mapping[str, SessionLocation | None]
-    ) -> None:
+    async def update_session_locations(self, records: Mapping[str, SessionRecord]) -> set[str]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await self._contact()
-        now = trio.current_time()
-        for sid, location in locations.items():
-            if location is None:
-                self._session_locations.pop(sid, None)
-            else:
-                self._session_locations[sid] = _StoredLocation(location, now)
+        return self._sessions.update(records)
 
-    async def find_session_location(self, sid: str) -> SessionLocation | None:
+    async def find_session_location(self, sid: str) -> SessionRecord:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await self._contact()
-        stored = self._session_locations.get(sid)
-        return None if stored is None else stored.location
+        return self._sessions.find(sid)
+
+    async def take_over_session(self, sid: str) -> SessionRecord:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await self._contact()
+        return self._sessions.take_over(sid)
+
+    async def sessions_taken_over(self, generations: Mapping[str, int]) -> set[str]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await self._contact()
+        return self._sessions.taken_over(generations)
 
     async def prune_session_locations(self, age: float) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await self._contact()
-        limit = trio.current_time() - age
-        old = [sid for sid, stored in self._session_locations.items() if stored.at < limit]
-        for sid in old:
-            del self._session_locations[sid]
-        return len(old)
+        return self._sessions.prune(age)
 
     async def ping(self) -> None:
         """See :class:`~gbs_actor.store.protocol.Store`."""

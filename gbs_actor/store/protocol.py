@@ -188,6 +188,17 @@ class SessionLocation:
         return offset
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What is stored of a recoverable session."""
+
+    location: SessionLocation | None
+    """``None``: it is in no room."""
+    generation: int = 0
+    """How often it was taken over, on servers that share a store: what is written of a lower one is
+    by a server whose connection the client has left."""
+
+
 class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A store at one moment. Counters run since it was opened."""
 
@@ -351,21 +362,35 @@ class Store(Protocol):
         """
         ...
 
-    async def update_session_locations(
-        self, locations: Mapping[str, SessionLocation | None]
-    ) -> None:
-        """Store the locations of sessions; ``None``: remove it.
+    async def update_session_locations(self, records: Mapping[str, SessionRecord]) -> set[str]:
+        """Store what is known of sessions, unless they have been taken over since.
 
-        A crash of the store may lose a location; a removal is durable.
+        A crash of the store may lose a location; that a session is in no room is durable.
 
-        :param locations: by session id, which the store keeps as a hash only.
+        :param records: by session id, which the store keeps as a hash only.
+        :returns: the sessions that have a higher generation; nothing was stored of them.
         :raises CommitRefused: the store refused; nothing has changed.
         :raises OutcomeUnknown: connection lost or timeout after it was sent; may be retried.
         """
         ...
 
-    async def find_session_location(self, sid: str) -> SessionLocation | None:
-        """Return the location of a session, if it is stored."""
+    async def find_session_location(self, sid: str) -> SessionRecord:
+        """Return what is stored of a session: generation 0 and no location if nothing is."""
+        ...
+
+    async def take_over_session(self, sid: str) -> SessionRecord:
+        """Raise the generation of a session, in one step; return what is stored of it, with that.
+
+        :raises CommitRefused: the store refused; nothing has changed.
+        :raises OutcomeUnknown: connection lost or timeout after it was sent.
+        """
+        ...
+
+    async def sessions_taken_over(self, generations: Mapping[str, int]) -> set[str]:
+        """Return those of the sessions that have a higher generation. One small read for all.
+
+        :param generations: by session id.
+        """
         ...
 
     async def prune_session_locations(self, age: float) -> int:

@@ -100,7 +100,9 @@ class ServerProcess:
 
     @property
     def dsn(self) -> str:
-        """The address of the embedded PostgreSQL."""
+        """The address of its PostgreSQL: that of the environment, or else the embedded one."""
+        if (given := self.environment.get("GBS_DATABASE_URL")) is not None:
+            return given
         return f"postgresql://gbs_actor@/postgres?host={self.data_dir / 'run'}"
 
     def log(self) -> str:

@@ -19,7 +19,7 @@ import trio.testing
 from gbs_actor.rooms import Snapshot
 from gbs_actor.settings import Settings
 from tests.gateway import serving
-from tests.gateway.serving import SLUG
+from tests.gateway.serving import SLUG, HeldStore
 from tests.socketio.lines import Carrier
 from tests.socketio.peer import Close, MemoryListener, Peer
 from tests.socketio.polls import SEPARATOR, WEBSOCKET, Exchange, Fields, Polls, Site
@@ -305,8 +305,24 @@ class World(serving.World):
 
 
 @asynccontextmanager
-async def world(config: Settings | None = None) -> AsyncIterator[World]:
-    """Serve within the block."""
-    async with serving.world(config) as here, trio.open_nursery() as nursery:
+async def world(
+    config: Settings | None = None, *, store: HeldStore | None = None, seed: int = 0
+) -> AsyncIterator[World]:
+    """Serve within the block; see :func:`tests.gateway.serving.world`."""
+    async with (
+        serving.world(config, store=store, seed=seed) as here,
+        trio.open_nursery() as nursery,
+    ):
         yield World(here, nursery)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def two_servers() -> AsyncIterator[tuple[World, World]]:
+    """Serve the same retreats on two servers within the block."""
+    store = HeldStore()
+    store.shared = True
+    elsewhere = store.elsewhere()
+    assert isinstance(elsewhere, HeldStore)
+    async with world(store=store) as one, world(store=elsewhere, seed=1) as other:
+        yield one, other

@@ -354,9 +354,13 @@ async def world(
     *,
     store: HeldStore | None = None,
     demo_sign_in: bool = False,
+    seed: int = 0,
 ) -> AsyncIterator[World]:
-    """Serve within the block."""
-    environment = seeded_environment(0)
+    """Serve within the block.
+
+    :param seed: of chance; servers side by side need one each.
+    """
+    environment = seeded_environment(seed)
     store = store or HeldStore(environment)
     async with lineup_server(
         retreats=RETREATS,

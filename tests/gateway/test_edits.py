@@ -170,6 +170,71 @@ async def test_the_same_key_with_another_command_is_refused() -> None:
         assert refusal(other) == (400, "VALIDATION_FAILED")
 
 
+# Repeated by a proxy
+
+PROXY = "10.0.0.1"
+REQUEST_ID = KEY.replace("-", "")
+"""As nginx's ``$request_id``."""
+BEHIND_A_PROXY = settings_with(trusted_proxies=(PROXY,))
+
+
+async def put_by(
+    here: World,
+    address: str,
+    number: int,
+    request_id: str | None = REQUEST_ID,
+    headers: dict[str, str] | None = None,
+) -> HttpReply:
+    """Write what comes from this address, with the id that the proxy there gives it."""
+    fields = here.bearer() | (headers or {})
+    if request_id is not None:
+        fields["X-Request-ID"] = request_id
+    return await here.server.http(
+        "PUT",
+        f"{LINE_UP}/user-lineups/{PERSON}",
+        {"gbsNumber": number},
+        user=None,
+        headers=fields,
+        address=address,
+    )
+
+
+async def test_what_a_trusted_proxy_repeats_is_done_once() -> None:
+    async with world(BEHIND_A_PROXY) as here:
+        first, again = [ok(await put_by(here, PROXY, 4)) for _ in range(2)]
+        assert (first["revision"], again["revision"]) == (1, 1)
+        await here.assign(PERSON, 6)
+        assert ok(await put_by(here, PROXY, 4))["revision"] == 1
+        other = ok(await put_by(here, PROXY, 4, "0" * 32))
+        assert other["revision"] == 3
+
+
+async def test_nobody_else_can_number_a_request() -> None:
+    async with world(BEHIND_A_PROXY) as here:
+        await here.assign(PERSON, 6)
+        revisions = [ok(await put_by(here, "192.0.2.1", 4))["revision"] for _ in range(2)]
+        assert revisions == [2, 3]
+
+
+@pytest.mark.parametrize("request_id", [KEY, "X" * 32, "1" * 31, "1" * 33, "", None])
+async def test_an_id_that_may_be_of_several_requests_does_not_count(
+    request_id: str | None,
+) -> None:
+    async with world(BEHIND_A_PROXY) as here:
+        revisions = [ok(await put_by(here, PROXY, 4, request_id))["revision"] for _ in range(2)]
+        assert revisions == [1, 2]
+
+
+async def test_the_clients_own_key_goes_before_the_proxys() -> None:
+    async with world(BEHIND_A_PROXY) as here:
+        key = {"Idempotency-Key": str(UUID(int=5))}
+        first = ok(await put_by(here, PROXY, 4, headers=key))
+        again = ok(await put_by(here, PROXY, 4, "0" * 32, headers=key))
+        assert (first["revision"], again["revision"]) == (1, 1)
+        # The id that the proxy gave was not used.
+        assert ok(await put_by(here, PROXY, 5))["revision"] == 2
+
+
 async def test_a_rejected_write_is_decided_anew_under_its_key() -> None:
     async with world() as here:
         headers = {"Idempotency-Key": KEY}
@@ -555,6 +620,18 @@ async def test_while_the_server_ends_writes_are_503() -> None:
         assert refusal(response) == (503, "ROOM_UNAVAILABLE")
         assert response.json()["retryable"] is True
         assert int(response.headers["Retry-After"]) > 0
+
+
+async def test_an_id_that_the_client_does_not_know_is_of_no_use_to_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world(BEHIND_A_PROXY) as here:
+        await here.rows()
+        here.store.commits_may_go_on = trio.Event()
+        response = await put_by(here, PROXY, 3)
+        answer = response.json()
+        assert (response.status, answer["code"]) == (504, "OUTCOME_UNKNOWN")
+        assert "retryable" not in answer
 
 
 @pytest.mark.parametrize("key", [KEY, None])

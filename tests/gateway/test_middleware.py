@@ -71,6 +71,16 @@ async def test_anybody_else_is_who_they_are(peer: str | None) -> None:
     assert await seen(given) == given
 
 
+REQUEST_ID = [(b"X-Request-Id", b"1" * 32)]
+
+
+async def test_only_a_trusted_proxy_numbers_requests() -> None:
+    assert REQUEST_ID[0] in (await seen(scope_of(PROXY, REQUEST_ID + FORWARDED)))["headers"]
+    for peer in ("203.0.113.7", None):
+        fields = (await seen(scope_of(peer, REQUEST_ID + FORWARDED)))["headers"]
+        assert fields == scope_of(peer, FORWARDED)["headers"]
+
+
 async def test_what_the_server_gave_is_not_changed_in_place() -> None:
     given = scope_of(PROXY, FORWARDED)
     await seen(given)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gbs_actor.rooms import RoomState
-from gbs_actor.store.protocol import SessionLocation, StoreUnavailable
+from gbs_actor.store.protocol import SessionRecord, StoreUnavailable
 from tests.gateway.returning import Client, World, world
 from tests.gateway.serving import OTHER_SLUG, SLUG, settings_with
 from tests.socketio.lines import Carrier
@@ -615,7 +615,7 @@ async def test_while_the_store_cannot_be_asked_nobody_is_recovered_and_all_are_l
         former = client.sid, client.pid
         await client.settle()
 
-        async def unreachable(sid: str) -> SessionLocation | None:
+        async def unreachable(sid: str) -> SessionRecord:
             raise StoreUnavailable("told to be")
 
         here.store.find_session_location = unreachable  # type: ignore[method-assign]
@@ -763,9 +763,9 @@ async def test_what_is_left_is_forgotten_before_it_is_answered(autojump_clock: M
     async with world() as here:
         client = await here.joined()
         await client.settle()
-        assert await here.store.find_session_location(client.sid) is not None
+        assert (await here.store.find_session_location(client.sid)).location is not None
         await client.call("leave-retreat", SLUG)
-        assert await here.store.find_session_location(client.sid) is None
+        assert (await here.store.find_session_location(client.sid)).location is None
 
 
 async def test_the_former_room_is_forgotten_before_the_next_one_is_joined(
@@ -777,11 +777,11 @@ async def test_the_former_room_is_forgotten_before_the_next_one_is_joined(
         here.store.loads_may_go_on = trio.Event()
         await client.emit("join-retreat", OTHER_SLUG)
         await client.settle()
-        assert await here.store.find_session_location(client.sid) is None
+        assert (await here.store.find_session_location(client.sid)).location is None
         here.store.loads_may_go_on.set()
         await client.event("initial-data")
         await client.settle()
-        place = await here.store.find_session_location(client.sid)
+        place = (await here.store.find_session_location(client.sid)).location
         assert place is not None
         assert place.slug == OTHER_SLUG
 

@@ -24,6 +24,8 @@ from tests.e2e.server_process import ROOT
 from tests.store.fixtures import public_temporary_folder
 
 CONFIG = ROOT / "config" / "nginx.conf"
+NODES_CONFIG = ROOT / "config" / "nginx-nodes.conf"
+"""For several servers."""
 ORIGIN_LINE = '        #"https://page.example.org"  $http_origin;\n'
 """Where origins are listed whose pages may read what nginx itself answers."""
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
@@ -48,9 +50,11 @@ class NginxProcess:
     """
 
     folder: Path
-    upstream: str
+    upstreams: Mapping[str, str]
+    """Where the servers listen, in place of where the configuration has them."""
     certificate: IssuedCertificate | None = None
     allowed_origins: Collection[str] = ()
+    shipped: Path = CONFIG
     port: int = 0
     tls_port: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -162,7 +166,7 @@ class NginxProcess:
     def config(self) -> str:
         """Return the shipped configuration for these ports and this folder."""
         origins = "".join(f'        "{each}"  $http_origin;\n' for each in self.allowed_origins)
-        text = placed(CONFIG.read_text(), {ORIGIN_LINE: origins})
+        text = placed(self.shipped.read_text(), {ORIGIN_LINE: origins})
         if self.certificate is not None:
             text = with_tls(text)
         return placed(text, self._replacements())
@@ -178,7 +182,7 @@ class NginxProcess:
             "/run/nginx.pid": str(folder / "nginx.pid"),
             "/var/log/nginx/error.log warn": f"{folder / 'error.log'} notice",
             "/var/log/nginx/access.log": str(folder / "access.log"),
-            "127.0.0.1:8080": self.upstream,
+            **self.upstreams,
             "listen 80 backlog=1024;": f"listen {HOST}:{self.port};",
             "        listen [::]:80 backlog=1024;\n": "",
             "http {\n": f"http {{\n{temporary}",
@@ -206,26 +210,35 @@ def with_tls(config: str) -> str:
 def placed(config: str, replacements: Mapping[str, str]) -> str:
     """Return the configuration with every text replaced, each of which must be in it."""
     for old, new in replacements.items():
-        assert old in config, f"{CONFIG} has no {old!r} any more"
+        assert old in config, f"the configuration has no {old!r} any more"
         config = config.replace(old, new)
     return config
 
 
 @contextmanager
 def running_nginx(
-    upstream_port: int,
-    *,
+    *upstream_ports: int,
     certificate: IssuedCertificate | None = None,
     allowed_origins: Collection[str] = (),
 ) -> Iterator[NginxProcess]:
-    """Run nginx in front of a server on this machine, for the time of the block.
+    """Run nginx in front of servers on this machine, for the time of the block.
 
-    :param upstream_port: where the server listens; it may come and go.
+    :param upstream_ports: where the server listens, or those named a, b; they may come and go.
     :param certificate: for the TLS part; without it that stays commented out.
     :param allowed_origins: of pages that may read what it answers itself.
     """
+    several = len(upstream_ports) > 1
+    shipped = [f"{HOST}:{8081 + index}" for index in range(len(upstream_ports))]
+    upstreams = dict(
+        zip(
+            shipped if several else [f"{HOST}:8080"],
+            [f"{HOST}:{port}" for port in upstream_ports],
+            strict=True,
+        )
+    )
+    config = NODES_CONFIG if several else CONFIG
     with public_temporary_folder() as folder:
-        nginx = NginxProcess(folder, f"{HOST}:{upstream_port}", certificate, allowed_origins)
+        nginx = NginxProcess(folder, upstreams, certificate, allowed_origins, config)
         nginx.start()
         try:
             yield nginx
@@ -235,12 +248,14 @@ def running_nginx(
 
 @asynccontextmanager
 async def proxy(
-    upstream_port: int,
+    *upstream_ports: int,
     certificate: IssuedCertificate | None = None,
     allowed_origins: Collection[str] = (),
 ) -> AsyncIterator[NginxProcess]:
     """Run nginx as :func:`running_nginx`, beside a server in the test's own event loop."""
-    manager = running_nginx(upstream_port, certificate=certificate, allowed_origins=allowed_origins)
+    manager = running_nginx(
+        *upstream_ports, certificate=certificate, allowed_origins=allowed_origins
+    )
     nginx = await trio.to_thread.run_sync(manager.__enter__)
     try:
         yield nginx

@@ -34,6 +34,7 @@ from tests.proxy.nginx import (
     CONFIG,
     HOST,
     NGINX,
+    NODES_CONFIG,
     NginxProcess,
     placed,
     proxy,
@@ -116,7 +117,7 @@ async def test_the_clients_address_scheme_and_host_come_through() -> None:
 async def test_where_nginx_ends_tls_the_scheme_is_https(
     authority: Authority, certificate: IssuedCertificate
 ) -> None:
-    async with mirror(HOST) as server, proxy(server.port, certificate) as nginx:
+    async with mirror(HOST) as server, proxy(server.port, certificate=certificate) as nginx:
         seen = await request_seen(await stream_to(nginx, authority.client_context()))
     assert (seen["client"], seen["scheme"]) == (CLIENT, "https")
 
@@ -147,7 +148,7 @@ async def test_a_sockets_handshake_tells_of_the_client(
 ) -> None:
     async with (
         mirror(HOST) as server,
-        proxy(server.port, certificate) as nginx,
+        proxy(server.port, certificate=certificate) as nginx,
         talking(await stream_to(nginx, authority.client_context())),
     ):
         (socket,) = server.sockets.namespace("/gbs-lineup").sockets
@@ -379,7 +380,9 @@ async def lineup(
 ) -> AsyncIterator[tuple[Running, NginxProcess]]:
     async with (
         running(using=behind_nginx(allowed_origins)) as server,
-        proxy(server.address.port, certificate, allowed_origins) as nginx,
+        proxy(
+            server.address.port, certificate=certificate, allowed_origins=allowed_origins
+        ) as nginx,
     ):
         yield server, nginx
 
@@ -513,13 +516,16 @@ def accepts(config: Path) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may use the paths and ports of a system")
-def test_the_file_as_it_is_shipped_is_right(tmp_path: Path, certificate: IssuedCertificate) -> None:
-    assert accepts(CONFIG) == ""
+@pytest.mark.parametrize("shipped", [CONFIG, NODES_CONFIG], ids=lambda file: file.name)
+def test_the_file_as_it_is_shipped_is_right(
+    tmp_path: Path, certificate: IssuedCertificate, shipped: Path
+) -> None:
+    assert accepts(shipped) == ""
     secure = tmp_path / "nginx.conf"
     here = "/etc/letsencrypt/live/gbs.example.org"
     secure.write_text(
         placed(
-            with_tls(CONFIG.read_text()),
+            with_tls(shipped.read_text()),
             {
                 f"{here}/fullchain.pem": str(certificate.certificate),
                 f"{here}/privkey.pem": str(certificate.key),

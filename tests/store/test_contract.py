@@ -34,6 +34,7 @@ from gbs_actor.store.protocol import (
     RetreatExists,
     RetreatVersion,
     SessionLocation,
+    SessionRecord,
 )
 from gbs_actor.store.seed.seed import SeedSchedule
 from tests.store.worlds import AUTHOR, MOMENT, AnyStore, Desk, seed
@@ -699,43 +700,128 @@ class TestPruning:
 
 HERE = SessionLocation("winter", "epoch", joined_revision=3, known_elsewhere=-1)
 THERE = SessionLocation("여름", "another", joined_revision=2**62, known_elsewhere=9)
+NOWHERE = SessionRecord(None)
+
+
+def here(generation: int = 0) -> SessionRecord:
+    return SessionRecord(HERE, generation)
+
+
+def there(generation: int = 0) -> SessionRecord:
+    return SessionRecord(THERE, generation)
 
 
 class TestSessionLocations:
     async def test_an_unknown_session_has_none(self, store: AnyStore) -> None:
-        assert await store.find_session_location("sid") is None
+        assert await store.find_session_location("sid") == NOWHERE
 
     async def test_a_stored_location_is_found(self, store: AnyStore) -> None:
-        await store.update_session_locations({"one": HERE, "two": THERE})
-        assert await store.find_session_location("one") == HERE
-        assert await store.find_session_location("two") == THERE
-        assert await store.find_session_location("three") is None
+        assert await store.update_session_locations({"one": here(), "two": there()}) == set()
+        assert await store.find_session_location("one") == here()
+        assert await store.find_session_location("two") == there()
+        assert await store.find_session_location("three") == NOWHERE
 
     async def test_a_location_replaces_the_one_before(self, store: AnyStore) -> None:
-        await store.update_session_locations({"one": HERE})
-        await store.update_session_locations({"one": THERE})
-        assert await store.find_session_location("one") == THERE
+        await store.update_session_locations({"one": here()})
+        await store.update_session_locations({"one": there()})
+        assert await store.find_session_location("one") == there()
 
     async def test_a_removed_location_is_not_found_and_the_others_are(
         self, store: AnyStore
     ) -> None:
-        await store.update_session_locations({"one": HERE, "two": HERE})
+        await store.update_session_locations({"one": here(), "two": here()})
         await store.update_session_locations(
-            {"one": None, "unknown": None, "two": THERE, "three": HERE}
+            {"one": NOWHERE, "unknown": NOWHERE, "two": there(), "three": here()}
         )
-        assert await store.find_session_location("one") is None
-        assert await store.find_session_location("two") == THERE
-        assert await store.find_session_location("three") == HERE
+        assert await store.find_session_location("one") == NOWHERE
+        assert await store.find_session_location("two") == there()
+        assert await store.find_session_location("three") == here()
 
     async def test_an_update_of_none_is_fine(self, store: AnyStore) -> None:
-        await store.update_session_locations({})
+        assert await store.update_session_locations({}) == set()
 
     async def test_old_locations_are_pruned(self, store: AnyStore) -> None:
-        await store.update_session_locations({"one": HERE, "two": HERE})
+        await store.update_session_locations({"one": here(), "two": here()})
         assert await store.prune_session_locations(3_600) == 0
-        assert await store.find_session_location("one") == HERE
+        assert await store.find_session_location("one") == here()
         assert await store.prune_session_locations(0) == 2
-        assert await store.find_session_location("one") is None
+        assert await store.find_session_location("one") == NOWHERE
+
+
+class TestTakenOverSessions:
+    async def test_whoever_takes_a_session_over_gets_its_location_and_a_higher_generation(
+        self, store: AnyStore
+    ) -> None:
+        await store.update_session_locations({"one": here(), "two": there()})
+        assert await store.take_over_session("one") == here(1)
+        assert await store.take_over_session("one") == here(2)
+        assert await store.find_session_location("one") == here(2)
+        assert await store.find_session_location("two") == there()
+
+    async def test_what_the_former_server_writes_late_is_dropped_and_it_learns_of_that(
+        self, store: AnyStore
+    ) -> None:
+        await store.update_session_locations({"one": here(), "two": here()})
+        await store.take_over_session("one")
+        late = {"one": there(), "two": there(), "three": there()}
+        assert await store.update_session_locations(late) == {"one"}
+        assert await store.find_session_location("one") == here(1)
+        assert await store.find_session_location("two") == there()
+        assert await store.find_session_location("three") == there()
+
+    async def test_a_late_removal_is_dropped_too(self, store: AnyStore) -> None:
+        await store.update_session_locations({"one": here()})
+        await store.take_over_session("one")
+        assert await store.update_session_locations({"one": NOWHERE}) == {"one"}
+        assert await store.find_session_location("one") == here(1)
+
+    async def test_what_its_new_server_writes_is_stored(self, store: AnyStore) -> None:
+        await store.take_over_session("one")
+        assert await store.update_session_locations({"one": there(1)}) == set()
+        assert await store.find_session_location("one") == there(1)
+        assert await store.update_session_locations({"one": here(1)}) == set()
+        assert await store.find_session_location("one") == here(1)
+
+    async def test_a_late_write_does_not_bring_back_a_room_that_was_left_since(
+        self, store: AnyStore
+    ) -> None:
+        await store.update_session_locations({"one": here()})
+        await store.take_over_session("one")
+        left = SessionRecord(None, 1)
+        assert await store.update_session_locations({"one": left}) == set()
+        assert await store.update_session_locations({"one": here()}) == {"one"}
+        assert await store.find_session_location("one") == left
+
+    async def test_a_first_write_that_comes_after_the_takeover_is_late(
+        self, store: AnyStore
+    ) -> None:
+        assert await store.take_over_session("one") == SessionRecord(None, 1)
+        assert await store.update_session_locations({"one": here()}) == {"one"}
+        assert await store.find_session_location("one") == SessionRecord(None, 1)
+
+    async def test_of_many_that_take_a_session_over_at_once_each_has_a_generation_of_its_own(
+        self, store: AnyStore
+    ) -> None:
+        await store.update_session_locations({"one": here()})
+        taken: list[SessionRecord] = []
+
+        async def take_over() -> None:
+            taken.append(await store.take_over_session("one"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(take_over)
+        assert sorted(record.generation for record in taken) == [1, 2, 3, 4, 5]
+        assert {record.location for record in taken} == {here().location}
+
+    async def test_those_are_found_that_have_been_taken_over(self, store: AnyStore) -> None:
+        await store.update_session_locations({"one": here(), "two": here(), "three": here()})
+        for sid in ("one", "two", "two"):
+            await store.take_over_session(sid)
+        known = {"one": 1, "two": 1, "three": 0, "unknown": 0}
+        assert await store.sessions_taken_over(known) == {"two"}
+        assert await store.sessions_taken_over({"one": 0, "two": 2}) == {"one"}
+        assert await store.sessions_taken_over({}) == set()
 
 
 class TestOffsets:

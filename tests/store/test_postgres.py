@@ -15,12 +15,18 @@ from structlog.testing import capture_logs
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, DeleteMemo, UpdateMemo
 from gbs_actor.lineup.records import Group, Memo
-from gbs_actor.store.postgres import commit, queries
+from gbs_actor.store.postgres import commit, session_locations
 from gbs_actor.store.postgres import store as store_module
 from gbs_actor.store.postgres.commit_statements import commit_of_one_change
 from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.postgres.store import PostgresStore
-from gbs_actor.store.protocol import CommitRefused, RowsLocked, SessionLocation, StoreUnavailable
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    RowsLocked,
+    SessionLocation,
+    SessionRecord,
+    StoreUnavailable,
+)
 from gbs_actor.store.writes import Writes, collapse
 from tests.store.other_clients import (
     ask,
@@ -459,7 +465,7 @@ class TestSessionLocations:
     async def test_the_table_does_not_give_session_ids_away(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
-        await postgres.update_session_locations({"a secret id": self.LOCATION})
+        await postgres.update_session_locations({"a secret id": SessionRecord(self.LOCATION)})
         (row,) = await ask(outside, "SELECT session_place::text AS text FROM session_place")
         assert "winter" in row["text"]
         for spelling in (b"a secret id".hex(), "a secret id"):
@@ -471,9 +477,9 @@ class TestSessionLocations:
     async def test_a_removal_is_flushed_and_a_location_need_not_be(
         self, outside: DbConnection, location: SessionLocation | None, durability: str
     ) -> None:
-        arguments = queries.session_location_arguments({"sid": location})
+        arguments = session_locations.update_arguments({"sid": SessionRecord(location)})
         async with outside.transaction(deadline=soon()):
-            await ask(outside, queries.UPDATE_SESSION_LOCATIONS, *arguments)
+            await ask(outside, session_locations.UPDATE, *arguments)
             (row,) = await ask(outside, "SELECT current_setting('synchronous_commit') AS held")
         assert row["held"] == durability
         (row,) = await ask(outside, "SELECT current_setting('synchronous_commit') AS held")

@@ -21,7 +21,7 @@ from gbs_actor.contract.decoding import one_id
 from gbs_actor.gateway import replies
 from gbs_actor.gateway.client import author_of
 from gbs_actor.gateway.http.identity import Identity
-from gbs_actor.gateway.http.preconditions import guarded
+from gbs_actor.gateway.http.preconditions import guarded, with_forwarded_id
 from gbs_actor.gateway.http.responses import Edited, failure_response, json_response
 from gbs_actor.gateway.replies import Failure
 from gbs_actor.lineup.changes import Rejection
@@ -48,7 +48,8 @@ def edits(
     A write that has arrived in full is carried out, even if its client disconnects.
 
     :param store: finds the number of a group by its id.
-    :param new_id: returns a random id, for a command whose client gives none.
+    :param new_id: returns a random id, for a command to which neither its client nor a proxy gives
+        one.
     """
     blueprint = Blueprint("edits", __name__)
 
@@ -72,7 +73,8 @@ def edits(
         wanted = guarded(_read(spec, route, target, raw), request.headers)
         identity.charge(user, wanted.extra_events)
         by_operator = identity.policy.is_operator(role)
-        command = wanted.command(author_of(user), new_id, by_operator=by_operator)
+        numbered = with_forwarded_id(wanted, request.headers)
+        command = numbered.command(author_of(user), new_id, by_operator=by_operator)
         outcome = await _carry_out(rooms, slug, command)
         if isinstance(outcome, Rejection):
             failure = Failure.of(outcome, repeatable=wanted.command_id is not None)

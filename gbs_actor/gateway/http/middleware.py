@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -42,7 +43,8 @@ def with_remote_endpoint(
     """Return an ASGI app whose scopes have address, scheme and host of the client.
 
     Behind a trusted proxy these are the client's, not the proxy's. A forwarded address has no
-    port; it is 0 then. A request whose host or forwarded fields are malformed gets a 400.
+    port; it is 0 then. A request whose host or forwarded fields are malformed gets a 400. The
+    ``X-Request-ID`` of a peer that is no trusted proxy is removed.
 
     :param policy: which pages may read that response.
     """
@@ -73,9 +75,15 @@ def _with_remote_endpoint(scope: dict[str, Any], proxies: TrustedProxies) -> dic
     if caller.address != peer:
         called["client"] = None if caller.address is None else (caller.address, 0)
     if caller.host is not None and caller.host != headers.get("host"):
-        others = [field for field in scope["headers"] if field[0].lower() != b"host"]
-        called["headers"] = [(b"host", caller.host.encode("latin-1")), *others]
+        host = (b"host", caller.host.encode("latin-1"))
+        called["headers"] = [host, *_without(b"host", called["headers"])]
+    if "x-request-id" in headers and not proxies.trusts(peer):
+        called["headers"] = _without(b"x-request-id", called["headers"])
     return called
+
+
+def _without(name: bytes, fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [field for field in fields if field[0].lower() != name]
 
 
 def refusing_bad_requests(app: ASGIFramework, policy: CorsPolicy) -> ASGIFramework:

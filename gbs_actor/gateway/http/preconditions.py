@@ -1,4 +1,4 @@
-"""``Idempotency-Key`` and ``If-Match``: repeats of a write, and its base revision."""
+"""``Idempotency-Key``, ``X-Request-ID``, ``If-Match``: repeats of a write, its base revision."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gbs_actor.lineup.rules import LAST_ID
 
 T = TypeVar("T")
 
+_REQUEST_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _REVISION: Final = re.compile(r'"([0-9]{1,19})"|([0-9]{1,19})')
 
 
@@ -62,6 +63,18 @@ def command_id(headers: Headers) -> UUID | None:
         return msgspec.convert(text[1:-1] if quoted else text, UUID)
     except msgspec.ValidationError:
         raise InvalidPayload("Idempotency-Key", "Idempotency-Key must be a UUID.") from None
+
+
+def with_forwarded_id(request: CommandRequest, headers: Headers) -> CommandRequest:
+    """Return a write with the id that a trusted proxy gives it, if its client gives none.
+
+    A proxy that repeats a request on another server sends the same ``X-Request-ID``. It counts in
+    the form of nginx's ``$request_id`` only: one in another form may be that of several requests.
+    """
+    values = headers.getlist("X-Request-ID")
+    if request.command_id is not None or len(values) != 1 or not _REQUEST_ID.fullmatch(values[0]):
+        return request
+    return msgspec.structs.replace(request, command_id=UUID(values[0]))
 
 
 def base_revision(headers: Headers) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -61,6 +62,7 @@ class SocketClients:
         :param sid: the id that the socket will have, if that is another one.
         :raises TooManyConnections: the user has as many as allowed.
         """
+        begins = sid is None
         sid = socket.id if sid is None else sid
         session = None
         wants_presence, batched = _wants_presence(socket), _wants_batches(socket)
@@ -70,8 +72,13 @@ class SocketClients:
                 peer, credentials, sid=sid, wants_presence=wants_presence
             )
             client.session = session = StoredSession(
-                sid, self._locations, socket.session.when_received
+                sid,
+                self._locations,
+                socket.session.when_received,
+                close=partial(socket.close_transport, CloseCode.NORMAL, "taken over"),
             )
+            if begins:
+                session.begun()
             peer.subscriber = client.subscriber
             client.subscriber.known_elsewhere = _shown_offset(socket)
         else:
@@ -97,6 +104,7 @@ class SocketClients:
     def disconnected(self, sid: str) -> None:
         """Remove a client that has ended, or was refused later."""
         entry = self._entries.pop(sid)
+        self._locations.disconnected(sid)
         self._clients.disconnected(entry.client)
         self._departures.unpark_all()
 

@@ -15,7 +15,7 @@ from typing import Final
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.lineup.rules import LAST_ID
 from gbs_actor.rooms import Snapshot, Subscriber
-from gbs_actor.store.protocol import SessionLocation
+from gbs_actor.store.protocol import SessionLocation, SessionRecord
 
 OUTSIDE: Final = 0
 """The offset of an event outside of any room."""
@@ -38,25 +38,47 @@ class StoredSession:
 
     :param sid: the id of its socket.
     :param when_received: see :meth:`gbs_actor.socketio.Session.when_received`.
+    :param close: closes the connection.
     """
 
-    __slots__ = ("_ended", "_locations", "_when_received", "location", "sid")
+    __slots__ = (
+        "_close",
+        "_ended",
+        "_locations",
+        "_when_received",
+        "generation",
+        "location",
+        "sid",
+    )
 
     def __init__(
         self,
         sid: str,
         locations: SessionLocations,
         when_received: Callable[[Callable[[], None]], None],
+        close: Callable[[], None],
     ) -> None:
         self.sid = sid
         self.location: SessionLocation | None = None
+        self.generation = 0
+        """See :class:`~gbs_actor.store.protocol.SessionRecord`."""
         self._locations = locations
         self._when_received = when_received
+        self._close = close
         self._ended = False
+
+    def begun(self) -> None:
+        """Record that the session begins on this connection."""
+        self._locations.connected(self)
 
     def resumed(self, location: SessionLocation) -> None:
         """Record that the session continues in its room on this connection."""
+        self._locations.connected(self)
         self._set(location)
+
+    def taken_over(self) -> None:
+        """Close the connection: the session continues on another one."""
+        self._close()
 
     def joined(self, slug: str, snapshot: Snapshot, subscriber: Subscriber) -> None:
         """Record that a room was joined, and the reply to the join.
@@ -83,7 +105,7 @@ class StoredSession:
         """Record that a room is about to be left, if the session is in it."""
         if self.location is not None and self.location.slug == slug:
             self.location = None
-            await self._locations.remove(self.sid)
+            await self._locations.remove(self.sid, self.generation)
 
     @asynccontextmanager
     async def moving(self, slug: str, subscriber: Subscriber) -> AsyncIterator[None]:
@@ -105,9 +127,9 @@ class StoredSession:
         """Record that the session has ended and cannot be resumed."""
         if not self._ended:
             self._ended = True
-            self._locations.remove_soon(self.sid)
+            self._locations.set(self.sid, SessionRecord(None, self.generation))
 
     def _set(self, location: SessionLocation) -> None:
         self.location = location
         if not self._ended:
-            self._locations.set(self.sid, location)
+            self._locations.set(self.sid, SessionRecord(location, self.generation))

@@ -1,4 +1,5 @@
-"""Resumes the sessions of ``/gbs-lineup`` after a lost connection, or after the server was killed.
+"""Resumes the sessions of ``/gbs-lineup`` after a lost connection, or after the server was killed:
+on this one, or on another one that uses the same store.
 
 No session is kept in memory. The pid is a signed token that names the session and
 its user; the store has the session's location; the offset is a revision, and the client has
@@ -20,7 +21,7 @@ from gbs_actor.gateway.client import Client
 from gbs_actor.gateway.clients import TooManyConnections
 from gbs_actor.gateway.joining import Joining
 from gbs_actor.gateway.namespace.clients import SocketClients
-from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE, parse_offset
+from gbs_actor.gateway.namespace.recoverable_session import OUTSIDE, StoredSession, parse_offset
 from gbs_actor.gateway.namespace.session_locations import SessionLocations
 from gbs_actor.socketio import Message, RestoredSession, Socket, encode_event
 from gbs_actor.store.protocol import StoreError
@@ -92,26 +93,29 @@ class LineupRecovery:
         except TooManyConnections:
             self.results[RecoveryResult.TOO_MANY_CONNECTIONS] += 1
             return None
-        result = None
+        result, session = None, self._clients.session(sid)
+        assert session is not None  # only recoverable sockets are restored
         try:
-            result = await self._resume(client, sid, revision)
+            result = await self._resume(client, session, revision)
             self.results[result] += 1
         finally:
             if result is not RecoveryResult.RECOVERED:
                 self._clients.disconnected(sid)
         if result is RecoveryResult.RECOVERED:
             return RestoredSession(sid)
-        self._locations.remove_soon(sid)  # the client continues with a new session
+        session.end()  # the client continues with a new one
         return None
 
-    async def _resume(self, client: Client, sid: str, revision: int) -> RecoveryResult:
-        session = self._clients.session(sid)
+    async def _resume(
+        self, client: Client, session: StoredSession, revision: int
+    ) -> RecoveryResult:
         try:
-            location = await self._locations.find(sid)
+            record = await self._locations.take_over(session.sid)
         except StoreError:
             return RecoveryResult.STORE_UNAVAILABLE
+        session.generation, location = record.generation, record.location
         since = None if location is None else location.since(revision)
-        if location is None or since is None or session is None:
+        if location is None or since is None:
             return RecoveryResult.NOT_FOUND
         location = replace(location, known_elsewhere=-1)  # the offset is of this room
         client.subscriber.known_elsewhere = -1

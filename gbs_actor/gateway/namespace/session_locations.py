@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import asynccontextmanager, nullcontext
+from typing import Final, Protocol
 
 import msgspec
 import trio
 
 from gbs_actor.concurrency import Backoff, Service, ServiceStatistics, background
 from gbs_actor.environment import SYSTEM, Environment
-from gbs_actor.store.protocol import CommitRefused, SessionLocation, Store, StoreError
+from gbs_actor.store.protocol import (
+    CommitRefused,
+    SessionRecord,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
-REMOVE_TIMEOUT: Final = 2.0
-"""Seconds to wait until the store has removed a location; the write continues after that."""
+WRITE_TIMEOUT: Final = 2.0
+"""Seconds to wait until a location is written; the write continues after that."""
 LAST_WRITE_TIMEOUT: Final = 1.0
 """Seconds to write pending locations at the end."""
 PRUNE_INTERVAL: Final = 3_600.0
 """Seconds between two removals of locations that are too old."""
+CHECK_INTERVAL: Final = 5.0
+"""Seconds between two checks of the sessions for those that another server has taken over."""
+CHECKED_AT_ONCE: Final = 1_000
+"""How many sessions one query checks."""
 MAX_PENDING: Final = 20_000
 """How many locations may be pending; beyond, the oldest are dropped."""
 
@@ -33,8 +43,29 @@ class SessionLocationsStatistics(msgspec.Struct, frozen=True, kw_only=True, rena
 
     pending: int
     """Locations that are pending."""
+    taken_over: int
+    """Sessions that other servers have taken over, since the start."""
     writer: ServiceStatistics
     pruner: ServiceStatistics
+    checker: ServiceStatistics
+
+
+class ConnectedSession(Protocol):
+    """A recoverable session of a client that is connected to this server."""
+
+    @property
+    def sid(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """The generation that this server writes for."""
+        ...
+
+    def taken_over(self) -> None:
+        """Close the connection: the session goes on on another one. Must not block."""
+        ...
 
 
 class SessionLocations:
@@ -44,6 +75,10 @@ class SessionLocations:
     recovered. :meth:`remove` waits: if a removal were lost, a client could resume in a room
     that it has left.
 
+    Where other servers use the store, too, whoever resumes a session raises its generation. The
+    server that still has the former connection finds that out when it writes the session's location
+    for its lower generation, or looks, every :data:`CHECK_INTERVAL`; then it closes that.
+
     :param max_age: seconds after which a location is pruned.
     :param environment: where jitter comes from.
     """
@@ -51,9 +86,11 @@ class SessionLocations:
     def __init__(self, store: Store, max_age: float, environment: Environment = SYSTEM) -> None:
         self._store = store
         self._max_age = max_age
-        self._pending: dict[str, SessionLocation | None] = {}
-        """Pending writes, by session; ``None``: a removal."""
-        self._in_flight: dict[str, SessionLocation | None] = {}
+        self._connected: dict[str, ConnectedSession] = {}
+        self._taken_over = 0
+        self._pending: dict[str, SessionRecord] = {}
+        """Pending writes, by session."""
+        self._in_flight: dict[str, SessionRecord] = {}
         """Writes in flight."""
         self._added = trio.lowlevel.ParkingLot()
         self._written = trio.lowlevel.ParkingLot()
@@ -61,12 +98,17 @@ class SessionLocations:
             "session location writer", self._write_pending, environment=environment
         )
         self._pruner = Service("session location pruner", self._prune, environment=environment)
+        self._checker = Service("session checker", self._check, environment=environment)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write and prune within the block; at its end write what is pending."""
         try:
-            async with background(self._writer.run), background(self._pruner.run):
+            async with (
+                background(self._writer.run),
+                background(self._pruner.run),
+                background(self._checker.run) if self._store.shared else nullcontext(),
+            ):
                 yield
         finally:
             with trio.move_on_after(LAST_WRITE_TIMEOUT, shield=True):
@@ -76,46 +118,63 @@ class SessionLocations:
         """Return counters; never blocks."""
         return SessionLocationsStatistics(
             pending=len(self._pending) + len(self._in_flight),
+            taken_over=self._taken_over,
             writer=self._writer.statistics(),
             pruner=self._pruner.statistics(),
+            checker=self._checker.statistics(),
         )
 
-    def set(self, sid: str, location: SessionLocation) -> None:
-        """Set the location of a session."""
-        self._add(sid, location)
+    def connected(self, session: ConnectedSession) -> None:
+        """Note that the client of a session is connected here, until :meth:`disconnected`."""
+        self._connected[session.sid] = session
 
-    def remove_soon(self, sid: str) -> None:
-        """Remove the location of a session, without waiting."""
-        self._add(sid, None)
+    def disconnected(self, sid: str) -> None:
+        """Note that the client of a session is no longer connected here, if it was."""
+        self._connected.pop(sid, None)
 
-    async def remove(self, sid: str) -> None:
+    def set(self, sid: str, record: SessionRecord) -> None:
+        """Set the location of a session, or remove it, without waiting."""
+        self._pending.pop(sid, None)
+        self._pending[sid] = record
+        if len(self._pending) > MAX_PENDING:
+            del self._pending[next(iter(self._pending))]
+        self._added.unpark_all()
+
+    async def remove(self, sid: str, generation: int) -> None:
         """Remove the location of a session, and wait until the store has removed it.
 
         If the store cannot be reached, or on cancellation, the removal is pending: it is lost
         if the process ends before it is written.
         """
-        self._add(sid, None)
-        with trio.move_on_after(REMOVE_TIMEOUT):
-            while sid in self._pending or sid in self._in_flight:
-                await self._written.park()
+        self.set(sid, SessionRecord(None, generation))
+        await self._wait_written(sid)
 
-    async def find(self, sid: str) -> SessionLocation | None:
-        """Return the location of a session, if it has one.
+    async def take_over(self, sid: str) -> SessionRecord:
+        """Return the location of a session that is resumed here, and the generation it has now.
 
-        :raises StoreUnavailable: the location is not in memory and the store cannot be reached.
+        Cancelled, the generation may have been raised.
+
+        :raises StoreError: the store cannot be reached, unless no other server uses it and the
+            location is in memory.
         """
+        if self._store.shared:
+            # What is pending may be late itself: the store decides.
+            if not await self._wait_written(sid):
+                raise StoreUnavailable("the location of the session is not written yet")
+            return await self._store.take_over_session(sid)
         for unwritten in (self._pending, self._in_flight):
             if sid in unwritten:
                 await trio.lowlevel.checkpoint()
                 return unwritten[sid]
         return await self._store.find_session_location(sid)
 
-    def _add(self, sid: str, location: SessionLocation | None) -> None:
-        self._pending.pop(sid, None)
-        self._pending[sid] = location
-        if len(self._pending) > MAX_PENDING:
-            del self._pending[next(iter(self._pending))]
-        self._added.unpark_all()
+    async def _wait_written(self, sid: str) -> bool:
+        """Wait until nothing is pending of a session; ``False``: that takes too long."""
+        with trio.move_on_after(WRITE_TIMEOUT):
+            while sid in self._pending or sid in self._in_flight:
+                await self._written.park()
+            return True
+        return False
 
     async def _write_pending(self) -> None:
         delays = _BACKOFF.delays()
@@ -135,8 +194,10 @@ class SessionLocations:
         self._in_flight, self._pending = self._pending, {}
         settled = False
         try:
-            await self._store.update_session_locations(self._in_flight)
+            taken = await self._store.update_session_locations(self._in_flight)
             settled = True
+            for sid in taken:
+                self._close_taken_over(sid, self._in_flight[sid].generation)
         except CommitRefused as refused:
             settled = refused.data_error  # else it may succeed later: a lock, a full disk
             if not settled:
@@ -147,6 +208,33 @@ class SessionLocations:
                 self._pending = {**self._in_flight, **self._pending}
             self._in_flight = {}
             self._written.unpark_all()
+
+    async def _check(self) -> None:
+        """Close the connections of sessions that other servers have taken over."""
+        while True:
+            await trio.sleep(CHECK_INTERVAL)
+            sids = list(self._connected)
+            for first in range(0, len(sids), CHECKED_AT_ONCE):
+                generations = {
+                    sid: session.generation
+                    for sid in sids[first : first + CHECKED_AT_ONCE]
+                    if (session := self._connected.get(sid)) is not None
+                }
+                try:
+                    taken = await self._store.sessions_taken_over(generations)
+                except StoreError as error:
+                    logger.debug("sessions are checked later: %s", error)
+                    break
+                for sid in taken:
+                    self._close_taken_over(sid, generations[sid])
+
+    def _close_taken_over(self, sid: str, generation: int) -> None:
+        """Close the connection of a session, unless it was resumed here since that generation."""
+        session = self._connected.get(sid)
+        if session is not None and session.generation <= generation:
+            self._taken_over += 1
+            del self._connected[sid]
+            session.taken_over()
 
     async def _write_last(self) -> None:
         try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from gbs_actor.socketio.channel.outbox_limits import OutboxLimits
 from gbs_actor.socketio.net.front_door import REQUEST_TIMEOUT
+
+_NODE: Final = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,10 @@ class ServerOptions:
 
     socketio_path: str = "/socket.io/"
     """Path of the endpoint."""
+    node: str | None = None
+    """Name of this server among several behind one proxy, which sends it what is for its sessions:
+    their ids begin with the name and a dot. Letters, digits and "-".
+    """
     ping_interval: float = 25.0
     ping_timeout: float = 60.0
     """From the time a ping is due until its pong must have come."""
@@ -84,6 +92,8 @@ class ServerOptions:
         path = self.socketio_path
         if not (path.startswith("/") and path.endswith("/")):
             raise ValueError(f"socketio_path must begin and end with a slash, not be {path!r}")
+        if self.node is not None and _NODE.fullmatch(self.node) is None:
+            raise ValueError(f'node must have letters, digits and "-" only, not be {self.node!r}')
         for name in (
             "ping_interval",
             "ping_timeout",

@@ -97,6 +97,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
         )
         self._make_application = make_application
         self._cors = CorsPolicy.of(options.allowed_origins, ("GET", "POST"), options.cors_headers)
+        self._sid_prefix = "" if options.node is None else f"{options.node}."
         self._sessions: dict[str, Session] = {}
         self._upgrades = 0
         self._polling = 0
@@ -319,7 +320,7 @@ class EngineServer(ChannelServer[AcceptedClient]):
         session = Session(
             transport,
             tasks,
-            sid=self.environment.token(15),
+            sid=self._sid_prefix + self.environment.token(15),
             handshake=accepted.handshake,
             options=self.options,
             wheel=self._wheel,

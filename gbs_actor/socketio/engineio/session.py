@@ -241,4 +241,5 @@ class Session(LiveChannel):
         return self._application.joined
 
     def __repr__(self) -> str:
-        return f"<Session {self.sid[:4]}…>"  # the whole id is a secret
+        node, dot, random = self.sid.rpartition(".")
+        return f"<Session {node}{dot}{random[:4]}…>"  # the whole id is a secret

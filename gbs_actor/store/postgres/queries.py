@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from uuid import UUID
 
@@ -24,7 +23,7 @@ from gbs_actor.lineup.records import (
     UserType,
 )
 from gbs_actor.store.postgres.connection import Row
-from gbs_actor.store.protocol import RetreatVersion, SessionLocation
+from gbs_actor.store.protocol import RetreatVersion
 
 RETREAT = """
 SELECT id, revision, removal_revision, epoch FROM retreat WHERE slug = $1
@@ -147,18 +146,6 @@ RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
 
 WRITE_CHECK = "SELECT lineup_write_check()"
 
-UPDATE_SESSION_LOCATIONS = "SELECT session_place_update($1, $2, $3, $4, $5)"
-"""Arguments from :func:`session_location_arguments`."""
-
-SESSION_LOCATION = "SELECT slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
-
-PRUNE_SESSION_LOCATIONS = """
-WITH pruned AS (
-    DELETE FROM session_place WHERE noted_at < now() - make_interval(secs => $1) RETURNING 1
-)
-SELECT count(*) AS pruned FROM pruned
-"""
-
 
 def retreat(
     slug: str, version: RetreatVersion, groups: Sequence[Row], registrations: Sequence[Row]
@@ -191,35 +178,6 @@ def log_entry(row: Row) -> LogEntry:
         skipped=() if row["skipped"] is None else _PROBLEMS.decode(row["skipped"]),
         undoes=row["undoes"],
     )
-
-
-def session_key(sid: str) -> bytes:
-    """Return the hash of a session's id that the database stores."""
-    return hashlib.sha256(sid.encode()).digest()
-
-
-def session_location_arguments(
-    locations: Mapping[str, SessionLocation | None],
-) -> tuple[object, ...]:
-    """Return the arguments of :data:`UPDATE_SESSION_LOCATIONS`: an array for each column."""
-    # Always in the same order: two that update the same rows must not deadlock.
-    keyed = sorted(
-        ((session_key(sid), location) for sid, location in locations.items()),
-        key=lambda pair: pair[0],
-    )
-    found = [location for _, location in keyed]
-    return (
-        [key for key, _ in keyed],
-        [None if location is None else location.slug for location in found],
-        [None if location is None else location.epoch for location in found],
-        [None if location is None else location.joined_revision for location in found],
-        [None if location is None else location.known_elsewhere for location in found],
-    )
-
-
-def session_location(row: Row) -> SessionLocation:
-    """Build a location from a row of :data:`SESSION_LOCATION`."""
-    return SessionLocation(row["slug"], row["epoch"], row["joined"], row["doubtful"])
 
 
 def registration(row: Row) -> Registration:

@@ -41,13 +41,14 @@ from gbs_actor.store.postgres.migrate import (
 )
 from gbs_actor.store.postgres.pool import connect_with_retries
 from gbs_actor.store.postgres.safety import check_safety
+from gbs_actor.store.postgres.session_locations import SessionLocationTable
 from gbs_actor.store.protocol import (
     Attempt,
     Delta,
     LockedRetreat,
     Progress,
     RetreatVersion,
-    SessionLocation,
+    SessionRecord,
     StoreStatistics,
     StoreUnavailable,
 )
@@ -79,6 +80,7 @@ class PostgresStore:
         self._locks = Locks(
             self._database, self._deltas, self._commits, most=most, timeout=timeouts.commit
         )
+        self._session_locations = SessionLocationTable(self._database, timeout=timeouts.commit)
         self.migrated: tuple[Migration, ...] = ()
         """The migrations that were applied when the store was opened."""
 
@@ -278,27 +280,25 @@ class PostgresStore:
             found.setdefault(row["slug"], {})[row["user_id"]] = row["role"]
         return found
 
-    async def update_session_locations(
-        self, locations: Mapping[str, SessionLocation | None]
-    ) -> None:
-        """See :class:`~gbs_actor.store.protocol.Store`. One transaction."""
-        arguments = queries.session_location_arguments(locations)
-
-        async def update(connection: DbConnection) -> None:
-            deadline = trio.current_time() + self._timeouts.commit
-            await connection.fetch(queries.UPDATE_SESSION_LOCATIONS, *arguments, deadline=deadline)
-
-        await self._database.write(update)
-
-    async def find_session_location(self, sid: str) -> SessionLocation | None:
+    async def update_session_locations(self, records: Mapping[str, SessionRecord]) -> set[str]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        rows = await self._database.fetch(queries.SESSION_LOCATION, queries.session_key(sid))
-        return queries.session_location(rows[0]) if rows else None
+        return await self._session_locations.update(records)
+
+    async def find_session_location(self, sid: str) -> SessionRecord:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._session_locations.find(sid)
+
+    async def take_over_session(self, sid: str) -> SessionRecord:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._session_locations.take_over(sid)
+
+    async def sessions_taken_over(self, generations: Mapping[str, int]) -> set[str]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._session_locations.taken_over(generations)
 
     async def prune_session_locations(self, age: float) -> int:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        rows = await self._write(queries.PRUNE_SESSION_LOCATIONS, age)
-        return int(rows[0]["pruned"])
+        return await self._session_locations.prune(age)
 
     async def ping(self) -> None:
         """Return once the database has responded and this server may serve it."""

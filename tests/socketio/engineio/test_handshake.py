@@ -222,3 +222,27 @@ def test_a_handshake_by_post_is_answered_by_405() -> None:
     )
     asked = Request("POST", "/ws/retreats/x", "1.1", fields)
     assert upgrade(asked, max_payload=100, deflate=False, now=0.0).status == 405
+
+
+async def test_behind_a_proxy_the_id_of_a_session_names_its_server(clock: MockClock) -> None:
+    async with serving(make_server(node="seoul-1")) as service:
+        node, dot, random = (await service.dial().open())["sid"].partition(".")
+        assert (node, dot) == ("seoul-1", ".")
+        assert len(random) >= 20
+        assert "." not in random
+
+
+async def test_a_session_of_another_server_is_unknown(clock: MockClock) -> None:
+    async with serving(make_server(node="a")) as service:
+        sid = (await service.dial().open())["sid"]
+        peer = service.dial()
+        await peer.upgrade(f"/socket.io/?EIO=4&transport=websocket&sid=b{sid[1:]}")
+        refusal = await peer.receive()
+        assert isinstance(refusal, Refused)
+        assert (refusal.status, refusal.json()["code"]) == (400, 1)
+
+
+@pytest.mark.parametrize("node", ["", "a.b", "a b", "가", "a/"])
+def test_the_name_of_a_server_fits_into_an_id(node: str) -> None:
+    with pytest.raises(ValueError, match="node"):
+        make_server(node=node)
