@@ -156,7 +156,7 @@ async def campaign(
     reserved = free[: len(cluster.nodes)]
     plans = planned(
         clients,
-        cluster.urls,
+        cluster.url,
         [row for row in rows if row["id"] not in reserved],
         interval=clients / rate,
     )

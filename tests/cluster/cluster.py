@@ -1,4 +1,4 @@
-"""Several servers on one PostgreSQL, as processes of their own."""
+"""Several servers on one PostgreSQL, as processes of their own, with nginx before them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.cluster.buses import BusKind, ClusterBus, running_bus
 from tests.e2e.server_process import RETREAT, ServerProcess, data_folder, start_server, token
 from tests.faults.readiness import until_ready
 from tests.mixed.view import Row
+from tests.proxy.nginx import NginxProcess, proxy
 from tests.store.fixtures import public_temporary_folder
 
 SETTINGS: Mapping[str, str] = {
@@ -38,11 +39,12 @@ class Cluster:
     bus: ClusterBus
     nodes: Mapping[str, ServerProcess]
     """The servers, by name."""
+    nginx: NginxProcess
 
     @property
-    def urls(self) -> Sequence[str]:
+    def url(self) -> str:
         """Where clients find it."""
-        return [node.url for node in self.nodes.values()]
+        return self.nginx.url
 
     @property
     def dsn(self) -> str:
@@ -99,7 +101,9 @@ async def running_cluster(
                     },
                 )
             )
-        yield Cluster(postgres, bus, nodes)
+        ports = [node.own_port for node in nodes.values()]
+        nginx = await stack.enter_async_context(proxy(*ports))
+        yield Cluster(postgres, bus, nodes, nginx)
 
 
 async def _end(nodes: Mapping[str, ServerProcess]) -> None:

@@ -22,6 +22,8 @@ class Edit:
     """Of the memo that is changed or deleted; ``None``: one is created."""
     command_id: UUID = dataclasses.field(default_factory=uuid4)
     attempts: int = 0
+    took: float | None = None
+    """Seconds until its acknowledgement, where that was measured."""
     revision: int | None = None
     """Under which it was acknowledged."""
     refused: str | None = None

@@ -46,27 +46,26 @@ class Plan:
         return token(1000 + self.number, f"간사{self.number}")
 
 
-def planned(
-    number: int, urls: Sequence[str], rows: Collection[Row], *, interval: float
-) -> list[Plan]:
-    """Return so many clients, of every kind if there are enough of them.
+def planned(number: int, url: str, rows: Collection[Row], *, interval: float) -> list[Plan]:
+    """Return so many clients, or one of every kind if that is more.
 
-    :param urls: where they connect, in turn.
+    :param url: where they connect.
     :param rows: of the retreat, before any edit.
     :param interval: seconds between the begins of two edits of one client.
     """
-    kinds = [kind for kind, share in SHARES.items() for _ in range(max(1, round(share * number)))]
-    # The kinds alternate, so that each has some with a memo of their own.
-    order = [kinds[(at * 7) % len(kinds)] for at in range(len(kinds))] if len(kinds) % 7 else kinds
+    shares = {kind: max(1, round(share * number)) for kind, share in SHARES.items()}
+    # One of each in turn, so that all kinds have memos to write.
+    turns = range(max(shares.values()))
+    kinds = [kind for turn in turns for kind, share in shares.items() if turn < share]
     memos = [row["id"] for row in rows if row["lineupMemoId"] is None and not row["isLeader"]]
     return [
         Plan(
             kind,
             at,
-            urls[at % len(urls)],
+            url,
             range(1_000 + NUMBERS * at, 1_000 + NUMBERS * (at + 1)),
             memos[at] if at < len(memos) else None,
             interval,
         )
-        for at, kind in enumerate(order)
+        for at, kind in enumerate(kinds)
     ]

@@ -105,6 +105,7 @@ def _edit(edit: dict[str, Any]) -> Edit:
         edit["value"],
         command_id=UUID(edit["commandId"]),
         attempts=edit["attempts"],
+        took=None if edit["took"] is None else edit["took"] / 1000,
         revision=edit["revision"],
         refused=edit["refused"],
     )

@@ -11,12 +11,17 @@ from tests.cluster.buses import BusKind
 from tests.cluster.campaign import campaign
 from tests.cluster.cluster import running_cluster
 from tests.cluster.faults import FAULTS, possible
+from tests.proxy.nginx import NGINX
 
-pytestmark = [pytest.mark.faults, pytest.mark.node]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.node,
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: nginx-light)"),
+]
 
 CLIENTS = 12
 RATE = 12.0
-HOLD = 5.0
+HOLD = 4.0
 """Seconds that a fault lasts."""
 
 

@@ -88,7 +88,8 @@ class Client {
   /** Gives an edit until there is a final answer. */
   async #give(event, person, value, argument) {
     const commandId = randomUUID();
-    const edit = { commandId, event, person, value, attempts: 0, revision: null, refused: null };
+    const edit = { commandId, event, person, value, attempts: 0, took: null, revision: null, refused: null };
+    const began = performance.now();
     this.edits.push(edit);
     for (;;) {
       await this.joined();
@@ -99,7 +100,10 @@ class Client {
           done(error ? null : ack);
         }),
       );
-      if (ack?.status === "OK") return;
+      if (ack?.status === "OK") {
+        edit.took = performance.now() - began;
+        return;
+      }
       if (ack && !ack.retryable) {
         edit.refused = `${ack.code}: ${ack.message}`;
         return;
