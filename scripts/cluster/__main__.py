@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import structlog
 import trio
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +34,9 @@ PROGRAMS = ROOT / "tests" / "e2e" / "node"
 def main(arguments: list[str] | None = None) -> int:
     """Run a campaign, or measure; return the exit status: 1 where something was lost."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    # What the embedded PostgreSQL logs of its end, which is meant.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with _programs() as (node, folder):
         if options.figures:
             figures = trio.run(partial(measured, node, folder, seconds=options.seconds))
@@ -84,7 +88,7 @@ def _line(outcome: Outcome) -> str:
 
 def _table(running: Campaign) -> Table:
     table = Table("fault", "times")
-    for column in ("recovery", "seen meanwhile", "longest pause"):
+    for column in ("recovery", "seen meanwhile", "seen behind it", "longest pause"):
         table.add_column(f"{column}: median, s", justify="right")
         table.add_column("max, s", justify="right")
     for name in FAULTS:
@@ -92,23 +96,11 @@ def _table(running: Campaign) -> Table:
         if not found:
             continue
         cells = [name, str(len(found))]
-        for value in (_recovery, _lag, _pause):
-            values = [each for outcome in found if (each := value(outcome)) is not None]
+        for column in ("recovery", "lag_during", "lag", "pause"):
+            values = [it[column] for it in map(asdict, found) if it[column] is not None]
             cells += [f"{median(values):.2f}", f"{max(values):.2f}"] if values else ["", ""]
         table.add_row(*cells)
     return table
-
-
-def _recovery(outcome: Outcome) -> float | None:
-    return outcome.recovery
-
-
-def _lag(outcome: Outcome) -> float | None:
-    return outcome.lag_during
-
-
-def _pause(outcome: Outcome) -> float | None:
-    return outcome.pause
 
 
 def _show_figures(figures: list[Figures], console: Console) -> None:

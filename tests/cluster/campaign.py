@@ -39,6 +39,8 @@ class Outcome:
     lag_during: float | None
     """Seconds after its acknowledgement until an edit was seen on all other servers that ran
     meanwhile; ``None``: there was no database."""
+    lag: float
+    """The same, once all had recovered."""
     pause: float
     """The longest time in seconds, meanwhile and until the recovery, without an acknowledgement."""
     edits: int
@@ -124,12 +126,14 @@ class Campaign:
             ending = trio.current_time()
         await self.cluster.until_ready()
         await self.probes.exchange(self.cluster.nodes)
+        recovered = trio.current_time()
         outcome = Outcome(
             fault=fault.name,
             node=node,
             lasted=ending - began,
-            recovery=trio.current_time() - ending,
+            recovery=recovered - ending,
             lag_during=lag,
+            lag=await self.probes.exchange(self.cluster.nodes),
             pause=self.load.pause,
             edits=self.load.total - before,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -103,7 +104,12 @@ async def running_cluster(
             )
         ports = [node.own_port for node in nodes.values()]
         nginx = await stack.enter_async_context(proxy(*ports))
-        yield Cluster(postgres, bus, nodes, nginx)
+        try:
+            yield Cluster(postgres, bus, nodes, nginx)
+        except BaseException:
+            for name, node in nodes.items():
+                sys.stderr.write(f"Server {name}:\n{node.log()[-8000:]}\n")
+            raise
 
 
 async def _end(nodes: Mapping[str, ServerProcess]) -> None:

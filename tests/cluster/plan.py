@@ -11,13 +11,14 @@ from tests.mixed.view import Row
 
 SHARES: Final[Mapping[str, float]] = {
     "own": 0.2,
-    "stock": 0.35,
+    "stock": 0.25,
+    "plain": 0.1,
     "upgrading": 0.15,
     "polling": 0.15,
     "http": 0.15,
 }
 """Of each kind among the clients: our Python client; the stock one over a WebSocket, behind an
-upgrade, or by polls alone; and who reads and writes by requests."""
+upgrade, or by polls alone; JSON over a WebSocket; and who reads and writes by requests."""
 
 NUMBERS: Final = 3
 """Group numbers of each client, which nobody else uses: each of its edits changes something."""

@@ -1,4 +1,4 @@
-"""Stock Socket.IO clients that edit all the time, many in one process of Node.js."""
+"""Stock Socket.IO clients, and plain WebSockets, that edit all the time: one process of Node.js."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from tests.cluster.plan import Plan
 from tests.e2e.server_process import RETREAT
 from tests.mixed.view import Row
 
-TRANSPORTS: Mapping[str, Sequence[str]] = {
+TRANSPORTS: Mapping[str, Sequence[str] | None] = {
     "stock": ("websocket",),
     "upgrading": ("polling", "websocket"),
     "polling": ("polling",),
+    "plain": None,
 }
-"""The ways of stock clients through the network, by the name of their kind."""
+"""The ways of stock clients through the network, by the name of their kind; ``None``: not a stock
+client, but JSON over a WebSocket.
+"""
 
 
 @dataclass

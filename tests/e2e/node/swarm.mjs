@@ -1,8 +1,9 @@
-// Stock clients in one process that edit all the time: node swarm.mjs
+// Stock clients, and plain WebSockets, in one process that edit all the time: node swarm.mjs
 // Reads one JSON object a line: first what is to be done, then commands; see ../../cluster/swarm.py.
 import { createInterface } from "node:readline";
 import { randomUUID } from "node:crypto";
 import { io } from "socket.io-client";
+import WebSocket from "ws"; // socket.io-client has it with it
 
 const NAMESPACE = "/gbs-lineup";
 const ANSWER = 10_000; // ms that a client waits for an acknowledgement before it repeats its edit
@@ -13,6 +14,64 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const pick = (from) => from[Math.floor(Math.random() * from.length)];
 /** The same text for equal rows, whatever the order of their fields. */
 const text = (row) => JSON.stringify(row, Object.keys(row).sort());
+
+/** JSON over a WebSocket, with as much of the stock client's interface as is used here. */
+class PlainSocket {
+  #handlers = {};
+  #waiting = new Map();
+  #next = 0;
+
+  constructor(url, token) {
+    const address = url.replace(/^http/, "ws");
+    const dial = () => {
+      const socket = (this.#socket = new WebSocket(address, {
+        headers: { authorization: `Bearer ${token}` },
+        handshakeTimeout: ANSWER,
+      }));
+      socket.on("error", () => {}); // its end follows
+      socket.on("open", () => {
+        this.id = `plain ${(this.#next += 1)}`;
+        this.#handlers.connect();
+      });
+      socket.on("message", (data) => {
+        const { id, event, data: argument, ...answer } = JSON.parse(data);
+        if (id === undefined) this.#handlers[event]?.(argument);
+        else this.#answer(id, null, { data: argument, ...answer });
+      });
+      socket.on("close", (code) => {
+        this.id = undefined;
+        this.#handlers.disconnect(code >= 4400 && code < 4500 ? "io server disconnect" : `closed ${code}`);
+        for (const id of [...this.#waiting.keys()]) this.#answer(id, new Error("disconnected"));
+        setTimeout(dial, 200 + Math.random() * 300);
+      });
+    };
+    setImmediate(dial); // when the handlers are there
+  }
+
+  #socket;
+
+  on(event, handler) {
+    this.#handlers[event] = handler;
+  }
+
+  timeout(ms) {
+    return {
+      emit: (event, data, done) => {
+        const id = (this.#next += 1);
+        this.#waiting.set(id, done);
+        setTimeout(() => this.#answer(id, new Error("timeout")), ms);
+        if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ id, event, data }));
+        else this.#answer(id, new Error("disconnected"));
+      },
+    };
+  }
+
+  #answer(id, error, answer) {
+    const done = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    done?.(error, answer);
+  }
+}
 
 let stopping = false;
 let acknowledged = 0;
@@ -30,14 +89,16 @@ class Client {
 
   constructor({ url, transports, token, numbers, memoOf, interval }, slug) {
     Object.assign(this, { slug, numbers, memoOf, interval });
-    this.socket = io(url + NAMESPACE, {
-      transports,
-      forceNew: true,
-      auth: { token, presence: false },
-      reconnectionDelay: 200,
-      reconnectionDelayMax: 2_000,
-      timeout: 10_000,
-    });
+    this.socket = transports
+      ? io(url + NAMESPACE, {
+          transports,
+          forceNew: true,
+          auth: { token, presence: false },
+          reconnectionDelay: 200,
+          reconnectionDelayMax: 2_000,
+          timeout: ANSWER,
+        })
+      : new PlainSocket(`${url}/ws/retreats/${slug}?presence=false`, token);
     this.socket.on("connect", () => this.#join());
     this.socket.on("disconnect", (reason) => {
       this.#joined = false;
