@@ -38,6 +38,11 @@ class ValkeyServer:
     def url(self) -> str:
         return f"unix://{self.path}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and return when it answers."""
         assert PROGRAM is not None

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -26,6 +27,8 @@ class Logged:
     registration_id: int | None
     numbers: dict[int, int | None]
     """The group numbers that it has written, by registration."""
+    memos: dict[int, str | None]
+    """The memos that it has written, likewise; ``None``: none is left."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,18 @@ class Contents:
     """Ascending by revision."""
     numbers: dict[int, int | None]
     """Group number by registration."""
+    memos: dict[int, str]
+    """Memo by registration."""
 
 
 async def contents(server: ServerProcess, slug: str = RETREAT) -> Contents:
     """Read a retreat in one transaction."""
-    return await trio.to_thread.run_sync(lambda: asyncio.run(_read(server.dsn, slug)))
+    return await contents_at(server.dsn, slug)
+
+
+async def contents_at(dsn: str, slug: str = RETREAT) -> Contents:
+    """Read a retreat in one transaction, from any database."""
+    return await trio.to_thread.run_sync(lambda: asyncio.run(_read(dsn, slug)))
 
 
 async def until_noted(server: ServerProcess, sid: str) -> None:
@@ -79,6 +89,12 @@ async def _read(dsn: str, slug: str) -> Contents:
                 " LEFT JOIN gbs g ON g.id = r.gbs_id WHERE r.retreat_id = $1",
                 retreat["id"],
             )
+            memos = await connection.fetch(
+                "SELECT m.registration_id, m.text FROM user_retreat_registration_memo m"
+                " JOIN user_retreat_registration r ON r.id = m.registration_id"
+                " WHERE r.retreat_id = $1 AND m.kind = 'LINEUP_STAFF' AND m.deleted_at IS NULL",
+                retreat["id"],
+            )
     finally:
         await connection.close()
     return Contents(
@@ -89,13 +105,23 @@ async def _read(dsn: str, slug: str) -> Contents:
                 UUID(str(entry["command_id"])),
                 entry["kind"],
                 entry["registration_id"],
+                _written(entry["after"], "gbsNumber"),
                 {
-                    value["registrationId"]: value["value"]
-                    for value in json.loads(entry["after"])
-                    if value["field"] == "gbsNumber"
+                    id_: None if memo is None else memo["memo"]
+                    for id_, memo in _written(entry["after"], "lineupMemo").items()
                 },
             )
             for entry in log
         ),
         numbers={entry["id"]: entry["number"] for entry in numbers},
+        memos={memo["registration_id"]: memo["text"] for memo in memos},
     )
+
+
+def _written(after: str, field: str) -> dict[int, Any]:
+    """Return the values of a field that an entry has written, by registration."""
+    return {
+        value["registrationId"]: value["value"]
+        for value in json.loads(after)
+        if value["field"] == field
+    }

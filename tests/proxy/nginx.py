@@ -10,11 +10,13 @@ import re
 import shutil
 import signal
 import socket
+import string
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import trio
@@ -166,7 +168,8 @@ class NginxProcess:
     def config(self) -> str:
         """Return the shipped configuration for these ports and this folder."""
         origins = "".join(f'        "{each}"  $http_origin;\n' for each in self.allowed_origins)
-        text = placed(self.shipped.read_text(), {ORIGIN_LINE: origins})
+        text = with_nodes(self.shipped.read_text(), len(self.upstreams))
+        text = placed(text, {ORIGIN_LINE: origins})
         if self.certificate is not None:
             text = with_tls(text)
         return placed(text, self._replacements())
@@ -207,6 +210,28 @@ def with_tls(config: str) -> str:
     return re.sub(r"(?m)^( +)#(?=\S)", r"\1", config)
 
 
+def with_nodes(config: str, number: int) -> str:
+    """Return the configuration for several servers with so many, as its reader would add them.
+
+    The third one, c, has its lines and its upstream behind those of b, and so on.
+    """
+    for former, name in pairwise(string.ascii_lowercase[1:number]):
+        at = ord(name) - ord("a")
+        old, new = f"{HOST}:{8080 + at}", f"{HOST}:{8081 + at}"
+        pattern = (
+            rf"(?m)^        server {re.escape(old)} fail_timeout=.*\n"
+            rf"|^    upstream gbs_node_{former} {{\n.*\n    }}\n"
+            rf"|^        \"~\^{former}\\\.\"  gbs_node_{former};\n"
+        )
+
+        def added(found: re.Match[str]) -> str:
+            line = found[0].replace(old, new).replace(f"gbs_node_{former}", f"gbs_node_{name}")  # noqa: B023
+            return found[0] + line.replace(f"~^{former}", f"~^{name}")  # noqa: B023
+
+        config = re.sub(pattern, added, config)
+    return config
+
+
 def placed(config: str, replacements: Mapping[str, str]) -> str:
     """Return the configuration with every text replaced, each of which must be in it."""
     for old, new in replacements.items():
@@ -223,7 +248,7 @@ def running_nginx(
 ) -> Iterator[NginxProcess]:
     """Run nginx in front of servers on this machine, for the time of the block.
 
-    :param upstream_ports: where the server listens, or those named a, b; they may come and go.
+    :param upstream_ports: where the server listens, or those named a, b, c…; they may come and go.
     :param certificate: for the TLS part; without it that stays commented out.
     :param allowed_origins: of pages that may read what it answers itself.
     """
