@@ -108,7 +108,7 @@ class RoomSupervisor:
         self._bus = bus
         self._freshness = Freshness(store)
         self._anti_entropy = AntiEntropy(
-            self._handles, self._freshness, self._config.comparison_interval
+            self._handles, store, self._freshness, self._config.comparison_interval
         )
         self._link = None if bus is None else NodeLink(bus, self._handles, self._anti_entropy)
         self._numbers = count(1)
@@ -132,7 +132,9 @@ class RoomSupervisor:
         """
         services = {"store interruptions": self._watch_store}
         if self._freshness.shared:
-            services |= {"freshness": self._freshness.run, "anti-entropy": self._anti_entropy.run}
+            services["freshness"] = self._freshness.run
+        if self._freshness.shared or self._store.written_by_others:
+            services["anti-entropy"] = self._anti_entropy.run
         if (bus := self._bus) is not None:
             services |= {"bus": bus.run}
         if (link := self._link) is not None:
