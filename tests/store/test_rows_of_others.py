@@ -353,6 +353,27 @@ class TestSessionsThatEnd:
             with trio.fail_after(5 + LOCK_TIMEOUT):
                 await ask(outside, "SELECT FROM retreat FOR UPDATE")
 
+    async def test_a_lock_that_is_lost_is_no_outage(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        attempt = desk.attempt(await desk.decide(AssignNumber(PLAIN, 1)))
+        terminated = postgres.statistics().terminated_connections
+
+        async def lose_it() -> None:
+            async with postgres.locked(desk.retreat_id, desk.board.epoch, 0) as retreat:
+                await postgres.ping()
+                with trio.fail_after(5 + LOCK_TIMEOUT):
+                    await ask(outside, "SELECT FROM retreat FOR UPDATE")
+                await retreat.commit(attempt)
+
+        with pytest.raises(LockLost):
+            await lose_it()
+        statistics = postgres.statistics()
+        assert statistics.available
+        assert statistics.terminated_connections == terminated + 1
+        assert statistics.idle_connections == 1
+
     async def test_others_have_connections_while_as_many_retreats_are_locked_as_can_be(
         self, database_url: str
     ) -> None:

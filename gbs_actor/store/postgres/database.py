@@ -20,7 +20,7 @@ from gbs_actor.store.postgres.connection import (
 )
 from gbs_actor.store.postgres.lease import Lease
 from gbs_actor.store.postgres.pool import Pool
-from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, StoreUnavailable
+from gbs_actor.store.protocol import CommitRefused, LockLost, OutcomeUnknown, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -197,6 +197,8 @@ class Database:
         try:
             async with self.pool.connection(deadline, fresh=fresh) as connection:
                 yield connection
+        except LockLost:
+            raise  # what ended its session need not have ended others
         except (StoreUnavailable, ConnectionLost):
             self.reachable = False
             # What broke one connection has probably broken the idle ones, too.
