@@ -117,9 +117,10 @@ class Announcements:
         room = self._rooms.pop(slug, None)
         if room is None:
             return None
-        del self._by_id[room.retreat_id]
+        if self._by_id.get(room.retreat_id) is room:  # a retreat may have got another slug
+            del self._by_id[room.retreat_id]
         self._changed.pop(room, None)
-        if room.sent.total:
+        if room.sent.total or room.editors:
             self._send(People(room.retreat_id))
         return room.retreat_id
 

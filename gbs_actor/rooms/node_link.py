@@ -132,7 +132,8 @@ class NodeLink:
                     room.presence.change()
                 room.mailbox.wake()
         self._announcements.ask(message.requested)
-        self._wake()
+        if message.gap or message.requested:
+            self._wake()
 
     def _remove(self, node: str) -> None:
         self._nodes.remove(node)

@@ -339,3 +339,31 @@ async def test_what_the_bus_brings_is_bounded_and_harms_nobody(autojump_clock: M
         assert marks_of_presence(client) == set()
         assert not client.aborted
         assert a.supervisor.counts().crashes == 0
+
+
+async def test_a_room_that_is_stopped_takes_marks_along_that_were_just_begun(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, hub=Hub()) as (a, b):
+        watcher, author = await b.client(1), await a.client(2)
+        await a.client(3)
+        await trio.sleep(5)
+        author.mark(7, "memo")
+        await trio.sleep(0.05)
+        assert marks(watcher) == {(2, 7, "memo")}
+        await a.supervisor.actions.stop("winter")
+        await trio.sleep(2)
+        assert marks(watcher) == set()
+        assert people(watcher) == {1: 1}
+
+
+async def test_those_of_other_servers_stand_in_the_order_of_the_servers(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(3, hub=Hub()) as (a, b, c):
+        watcher = await b.client(1)
+        await c.client(2)
+        await trio.sleep(5)
+        await a.client(3)
+        await trio.sleep(5)
+        assert [user.user_id for user in watcher.presences[-1].users] == [1, 3, 2]
