@@ -47,7 +47,8 @@ class DeletedGroup(msgspec.Struct, frozen=True, rename="camel"):
 class ChangedBy(msgspec.Struct, frozen=True, rename="camel"):
     """Who has made a change."""
 
-    user_id: int
+    user_id: int | None
+    """``None``: other programs, as the name says."""
     user_name: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 
 import msgspec
@@ -219,15 +219,25 @@ class Board:
             self._order = None
 
     def catch_up(
-        self, revision: int, registrations: Iterable[Registration], groups: Iterable[Group]
+        self,
+        revision: int,
+        registrations: Iterable[Registration],
+        groups: Iterable[Group],
+        removed: Collection[int] = (),
+        removal_revision: int = 0,
     ) -> list[Row]:
         """Take over the changes that others have made; the work is in the size of the changes.
 
         :param revision: that of the last of them.
         :param registrations: those that have changed, as they are now.
         :param groups: likewise.
+        :param removed: ids of registrations that are gone.
+        :param removal_revision: of the last removal, if there was one since.
         :returns: the rows of these registrations, and of all groups that they are, were or show.
         :raises ValueError: the revision is lower than the board's, which is as it was.
         """
         self._order = None
-        return self._state.catch_up(revision, registrations, groups)
+        rows = self._state.catch_up(revision, registrations, groups, removed)
+        if removal_revision > self.removal_revision:
+            self._retreat = dataclasses.replace(self._retreat, removal_revision=removal_revision)
+        return rows

@@ -162,6 +162,10 @@ class LogEntry:
     at: datetime
     skipped: tuple[Problem, ...] = ()
     undoes: int | None = None
+    removed: tuple[int, ...] = ()
+    """Registrations that other programs have removed."""
+    whole: bool = False
+    """Whether other programs may have changed more of the retreat than the entry has."""
 
     @classmethod
     def of(cls, change: Change) -> LogEntry:

@@ -44,6 +44,8 @@ class Kind(StrEnum):
     GROUP_MEMO = "group-memo"
     UNDO = "undo"
     FENCE = "fence"
+    EXTERNAL = "external"
+    """What other programs have changed; no action."""
 
 
 class _Action(msgspec.Struct, frozen=True, tag_field="action", rename="camel"):

@@ -17,7 +17,9 @@ _ORDER: Final = (Code.NOT_FOUND, Code.VALIDATION_FAILED, Code.LEADER_LOCKED, Cod
 
 def author_shown(stamp: Stamp) -> str:
     """Return the name of who changed a field last, as others may see it; "": not known."""
-    return "" if stamp.author_id is None else shown_name(stamp.author_name, stamp.author_id)
+    if stamp.author_id is None:
+        return stamp.author_name
+    return shown_name(stamp.author_name, stamp.author_id)
 
 
 def conflict(key: FieldKey, theirs: Value, stamp: Stamp, index: int | None = None) -> Problem:

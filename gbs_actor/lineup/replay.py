@@ -9,7 +9,15 @@ from typing import Final
 
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import Kind
-from gbs_actor.lineup.fields import Field, FieldKey, FieldValue, Value, values_of, values_of_group
+from gbs_actor.lineup.fields import (
+    ATTRIBUTES,
+    Field,
+    FieldKey,
+    FieldValue,
+    Value,
+    values_of,
+    values_of_group,
+)
 from gbs_actor.lineup.records import NEVER, Group, Memo, Registration, Retreat, Stamp
 
 _SINGLE: Final = {
@@ -77,6 +85,8 @@ class Replay:
         self._flagged: dict[int, int] = {}
         """Revisions at which people became leaders, or ceased to be: their group has changed."""
         self._changed_at: dict[int, datetime] = {}
+        self._external: set[int] = set()
+        """Revisions of entries of other programs: they may be those of groups."""
         self.faults: list[LogFault] = []
         """What is wrong with the log itself, so far."""
 
@@ -88,8 +98,23 @@ class Replay:
         if not _is_whole(entry):
             self._fault(entry, f"is no whole entry of the kind {entry.kind}")
             return
+        if entry.kind is Kind.EXTERNAL:
+            self._forget(entry)
         for before, after in zip(entry.before, entry.after, strict=True):
             self._add_field(entry, before, after)
+
+    def _forget(self, entry: LogEntry) -> None:
+        """Take nothing for known that other programs have changed without saying how."""
+        self._external.add(entry.revision)
+        if entry.whole:
+            self._start = entry.revision
+            for known in (self._fields, self._groups, self._flagged, self._changed_at):
+                known.clear()
+        for id_ in entry.removed:
+            for field in ATTRIBUTES:
+                self._fields.pop((id_, None, field), None)
+            self._flagged.pop(id_, None)
+            self._changed_at.pop(id_, None)
 
     def _add_field(self, entry: LogEntry, before: FieldValue, after: FieldValue) -> None:
         known = self._fields.get(before.key)
@@ -163,7 +188,9 @@ class Replay:
         if group is None:
             yield _difference(None, name, revision, "no such group")
             return
-        if revision is None:
+        if group.revision in self._external:
+            pass  # what changed of its members is no field
+        elif revision is None:
             yield from self._unlogged(None, name, group.revision)
         elif group.revision != revision:
             yield _difference(None, name, revision, group.revision)

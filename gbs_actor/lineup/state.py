@@ -179,7 +179,11 @@ class State:
         self.revision = change.revision
 
     def catch_up(
-        self, revision: int, registrations: Iterable[Registration], groups: Iterable[Group]
+        self,
+        revision: int,
+        registrations: Iterable[Registration],
+        groups: Iterable[Group],
+        removed: Iterable[int] = (),
     ) -> list[Row]:
         """Take over what others have made of registrations and groups; return all rows of these.
 
@@ -188,6 +192,7 @@ class State:
         :param revision: that of the last change in it.
         :param registrations: as they are now; new ones, too.
         :param groups: likewise.
+        :param removed: ids of registrations that are gone.
         :raises ValueError: the revision is lower; nothing is altered then.
         """
         if revision < self.revision:
@@ -203,6 +208,12 @@ class State:
         for group in groups:
             self.groups[group.number] = group
             members_of(group.number)
+        for id_ in removed:
+            former = self.registrations.get(id_)
+            if former is not None:
+                if former.gbs_number is not None:
+                    members_of(former.gbs_number).discard(id_)
+                self._remove(former)
         for registration in registrations:
             former = self.registrations.get(registration.id)
             if former is not None and former.gbs_number is not None:
@@ -221,6 +232,12 @@ class State:
         self.revision = revision
         return rows
 
+    def _remove(self, registration: Registration) -> None:
+        if registration.memo is not None:
+            del self.memo_owners[registration.memo.id]
+        del self.users[registration.person.user_id]
+        del self.registrations[registration.id], self.rows[registration.id]
+
     def _rebuild(self, number: int, members: Iterable[int]) -> list[Row]:
         """Return the rows of a group, which has other members or values now, in list order."""
         group = self.groups.get(number)
@@ -234,7 +251,9 @@ class State:
 
     def _index_memo(self, registration: Registration) -> None:
         before = self.registrations.get(registration.id)
-        if before is not None and before.memo is not None:
-            del self.memo_owners[before.memo.id]
+        memo = None if before is None else before.memo
+        # Another program may have given it to somebody else.
+        if memo is not None and self.memo_owners.get(memo.id) == registration.id:
+            del self.memo_owners[memo.id]
         if registration.memo is not None:
             self.memo_owners[registration.memo.id] = registration.id

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from gbs_actor.lineup.changes import LogEntry, Problem, Rejection
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Command, Undo
+from gbs_actor.lineup.commands import Command, Kind, Undo
 from gbs_actor.lineup.fields import Field, FieldKey, FieldValue, Value
 from gbs_actor.lineup.plan import Plan
 from gbs_actor.lineup.problems import conflict, rejection
@@ -35,6 +35,9 @@ def plan_undo(
     :param memo_ids: fresh ids; each memo that is created again takes one.
     :raises MemoIdsExhausted: a memo is to be created and no id is left for it.
     """
+    if entry.kind is Kind.EXTERNAL:
+        message = "What other programs have changed cannot be undone"
+        return Rejection(Code.VALIDATION_FAILED, message)
     author = entry.author_id
     if author not in (None, command.author.user_id) and not action.by_operator:
         return Rejection(Code.FORBIDDEN, "Others' changes are undone by operators only")

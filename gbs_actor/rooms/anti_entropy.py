@@ -1,4 +1,4 @@
-"""Lets rooms find out what other servers have committed, where nobody asks anything of them."""
+"""Lets rooms find out what others have changed, where nobody asks anything of them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from gbs_actor.bus import Bus
 from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.statistics import RoomState
-from gbs_actor.store.protocol import StoreUnavailable
+from gbs_actor.store.protocol import Store, StoreUnavailable
 
 
 class AntiEntropy:
     """Compares all running rooms with the store, again and again; those that differ catch up.
 
+    Where no other server changes retreats, only what other programs have changed is asked for.
+
     :param handles: the open rooms, by slug.
+    :param store: where the retreats are durable.
     :param freshness: asks for their versions.
     :param interval: seconds between two comparisons.
     """
 
     def __init__(
-        self, handles: Mapping[str, RoomHandle], freshness: Freshness, interval: float
+        self,
+        handles: Mapping[str, RoomHandle],
+        store: Store,
+        freshness: Freshness,
+        interval: float,
     ) -> None:
         self._handles = handles
+        self._store = store
         self._freshness = freshness
         self._interval = interval
         self._compared_at: float | None = None
@@ -70,8 +78,11 @@ class AntiEntropy:
         rooms = [each for each in self._handles.values() if each.state is RoomState.RUNNING]
         before = {room: room.version for room in rooms}
         ids = {version.id for version in before.values() if version is not None}
-        if not ids:
-            await trio.lowlevel.checkpoint()
+        if not (ids and self._freshness.shared):
+            changed = await self._store.absorb()
+            for room in self._handles.values():
+                if room.version is not None and room.version.id in changed:
+                    room.compare_with_store()
             return
         _, versions = await self._freshness.versions(ids)
         for room, former in before.items():

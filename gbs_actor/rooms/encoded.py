@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from gbs_actor.contract.batch_form import ChangeSummary, DeletedGroup, GroupUpdate
@@ -105,8 +105,20 @@ class EncodedGroup(msgspec.Struct, frozen=True, gc=False):
         return cls(room, group.number, group.revision, _encoder.encode(values))
 
 
-Part = EncodedRow | EncodedGroup
-"""A row or a group in one revision: for rows, that of their own fields."""
+class EncodedRemoval(msgspec.Struct, frozen=True, gc=False):
+    """A registration that is gone since a revision."""
+
+    id: int
+    revision: int
+
+    @property
+    def key(self) -> Key:
+        """That of the row: whichever of the two is newer replaces the other."""
+        return ("row", self.id)
+
+
+Part = EncodedRow | EncodedGroup | EncodedRemoval
+"""A row or a group in one revision: for rows, that of their own fields; or the end of a row."""
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -116,6 +128,7 @@ class _Payload(msgspec.Struct, frozen=True):
     rows: list[Raw]
     groups: list[Raw]
     changes: list[ChangeSummary]
+    removed: list[int] | UnsetType = UNSET
 
 
 class PartsUpdate:
@@ -145,14 +158,21 @@ class PartsUpdate:
         """Encode the payload."""
         rows: list[Raw] = []
         groups: list[Raw] = []
+        removed: list[int] = []
         for part in self._parts:
-            (rows if isinstance(part, EncodedRow) else groups).append(Raw(part.json))
-        return _encoder.encode(_Payload(self.revision, rows, groups, [*self._changes]))
+            if isinstance(part, EncodedRemoval):
+                removed.append(part.id)
+            else:
+                (rows if isinstance(part, EncodedRow) else groups).append(Raw(part.json))
+        changes = [*self._changes]
+        return _encoder.encode(
+            _Payload(self.revision, rows, groups, changes, removed if removed else UNSET)
+        )
 
     def divided(self) -> Iterator[PartsUpdate]:
         """Yield each part by itself, with the change that it is of, if that is known."""
         changes = {change.revision: change for change in self._changes}
         for part in self._parts:
             change = changes.get(part.revision)
-            ids = (part.id,) if isinstance(part, EncodedRow) else ()
+            ids = () if isinstance(part, EncodedGroup) else (part.id,)
             yield PartsUpdate((part,), () if change is None else (replace(change, ids=ids),))

@@ -12,6 +12,7 @@ import trio
 
 from gbs_actor.concurrency import background
 from gbs_actor.lineup.board import Board
+from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.rooms.delivery import NO_SUCH_RETREAT, STORE_DOWN
 from gbs_actor.rooms.fan_out import FanOut
@@ -172,9 +173,16 @@ class Loading:
         handle.confirmed_at = begun
         if delta.version.revision == handle.rows.board.revision:
             return False
-        if not handle.freshness.shared:
+        if not handle.freshness.shared and any(
+            entry.kind is not Kind.EXTERNAL for entry in delta.entries
+        ):
             self._warn("another writer has changed it")
+        former = handle.rows.board.revision
         handle.rows.catch_up(delta)
+        if delta.removed:
+            for subscriber in handle.subscribers:
+                if not subscriber.sink.format.batched or subscriber.sent_revision < former:
+                    subscriber.sink.abort()  # no single row says that another one is gone
         handle.deltas += 1
         handle.progressed_at = trio.current_time()
         return True

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from gbs_actor.contract.batch_form import ChangedBy, ChangeSummary
 from gbs_actor.lineup.changes import Change
+from gbs_actor.lineup.commands import Kind
 from gbs_actor.rooms.delivery import Format
 from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Key, Part, PartsUpdate
 from gbs_actor.rooms.piece_sequence import PieceSequence
@@ -71,7 +72,7 @@ def summary_of(entry: DeltaEntry) -> ChangeSummary | None:
 
     Whether its client has given the command id is not known, so it is there.
     """
-    if entry.author_id is None:
+    if entry.kind is Kind.FENCE:
         return None
     return ChangeSummary(
         revision=entry.revision,

@@ -12,7 +12,7 @@ from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import Change
 from gbs_actor.lineup.records import Group, Row
 from gbs_actor.rooms.delivery import Snapshot
-from gbs_actor.rooms.encoded import EncodedGroup, EncodedRow, Part
+from gbs_actor.rooms.encoded import EncodedGroup, EncodedRemoval, EncodedRow, Part
 from gbs_actor.rooms.part_sequence import PartSequence, summary_of
 from gbs_actor.rooms.recent_changes import RecentChanges
 from gbs_actor.rooms.row_sequence import RowSequence
@@ -48,6 +48,8 @@ class EncodedRows:
         self._parts: dict[_SnapshotKey, Snapshot] = {}
         self._changed: dict[int, RowSequence] = {}
         self._changed_parts: dict[int, PartSequence] = {}
+        self._removals: tuple[EncodedRemoval, ...] = ()
+        """Those of the last delta."""
 
     async def encode(self, budget: WorkBudget) -> None:
         """Encode all rows, so that the first full list takes no long step."""
@@ -95,14 +97,21 @@ class EncodedRows:
         :param delta: complete, and of the board's revision.
         """
         board, former = self.board, self.board.revision
-        rows = board.catch_up(delta.version.revision, delta.registrations, delta.groups)
+        version, removed = delta.version, delta.removed
+        rows = board.catch_up(
+            *(version.revision, delta.registrations, delta.groups),
+            *(removed, version.removal_revision),
+        )
+        for registration_id in removed:
+            self._encoded.pop(registration_id, None)
+        self._removals = tuple(map(EncodedRemoval, removed.keys(), removed.values()))
         newer = [row for row in self._replace(rows) if row.revision > former]
         newer.sort(key=attrgetter("revision"))
         self._changed[former] = RowSequence(newer)
         ids = [each.id for each in delta.registrations if each.revision > former]
         groups = [each for each in delta.groups if each.revision > former]
         summaries = {each.revision: it for each in delta.entries if (it := summary_of(each))}
-        parts = self._parts_of(ids, groups)
+        parts = self._parts_of(ids, groups, self._removals)
         self._changed_parts[former] = PartSequence(parts, summaries)
 
     def newer_than(self, revision: int) -> list[EncodedRow]:
@@ -162,11 +171,15 @@ class EncodedRows:
     def _newer_parts(self, revision: int) -> list[Part]:
         board = self.board
         ids = (row_id for row_id in board.ordered_ids() if self.own_revision(row_id) > revision)
-        return self._parts_of(ids, board.groups_since(revision + 1))
+        removals = (each for each in self._removals if each.revision > revision)
+        return self._parts_of(ids, board.groups_since(revision + 1), removals)
 
-    def _parts_of(self, ids: Iterable[int], groups: Iterable[Group]) -> list[Part]:
+    def _parts_of(
+        self, ids: Iterable[int], groups: Iterable[Group], removals: Iterable[EncodedRemoval]
+    ) -> list[Part]:
         board = self.board
         parts: list[Part] = [self._own_row(row_id) for row_id in ids]
+        parts.extend(removals)
         for group in groups:
             members = board.members(group.number)
             parts.append(

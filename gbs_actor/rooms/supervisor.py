@@ -99,7 +99,7 @@ class RoomSupervisor:
         self._bus = bus
         self._freshness = Freshness(store)
         self._anti_entropy = AntiEntropy(
-            self._handles, self._freshness, self._config.comparison_interval
+            self._handles, store, self._freshness, self._config.comparison_interval
         )
         self._numbers = count(1)
         self._closed = RoomTotals()
@@ -122,7 +122,9 @@ class RoomSupervisor:
         """
         services = {"store interruptions": self._watch_store}
         if self._freshness.shared:
-            services |= {"freshness": self._freshness.run, "anti-entropy": self._anti_entropy.run}
+            services["freshness"] = self._freshness.run
+        if self._freshness.shared or self._store.written_by_others:
+            services["anti-entropy"] = self._anti_entropy.run
         if (bus := self._bus) is not None:
             services |= {"bus": bus.run, "hints": partial(self._anti_entropy.follow, bus)}
         async with trio.open_nursery() as nursery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import count, islice
@@ -14,12 +14,13 @@ from msgspec import structs
 
 from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import LogEntry
-from gbs_actor.lineup.records import Group, Retreat
+from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
 from gbs_actor.store.memory_lock import Hold
+from gbs_actor.store.memory_outside import absorb
 from gbs_actor.store.memory_retreat import StoredRetreat
 from gbs_actor.store.memory_sessions import MemorySessions
 from gbs_actor.store.protocol import (
@@ -70,6 +71,7 @@ class MemoryStore:
         revisions start anew with every memory store.
     :param environment: where times, and the identity by default, come from.
     :param shared: see :attr:`shared`.
+    :param written_by_others: see :attr:`written_by_others`.
     """
 
     def __init__(
@@ -78,9 +80,13 @@ class MemoryStore:
         identity: str | None = None,
         environment: Environment = SYSTEM,
         shared: bool = False,
+        written_by_others: bool = False,
     ) -> None:
         self.shared = shared
         """Whether several supervisors of this process use it at the same time."""
+        self.written_by_others = written_by_others
+        """Whether :meth:`write_outside` is to be noticed without a commit."""
+        self._written: set[int] = set()
         self._environment = environment
         self._identity = environment.entropy(8).hex() if identity is None else identity
         self._ids = _Ids()
@@ -115,6 +121,7 @@ class MemoryStore:
             epoch=stored.epoch,
             registrations=tuple(stored.registrations.values()),
             groups=MappingProxyType(dict(stored.groups)),
+            removal_revision=stored.removal_revision,
         )
 
     async def version(self, slug: str) -> RetreatVersion | None:
@@ -133,6 +140,46 @@ class MemoryStore:
         await self._contact()
         stored = self._by_id.get(retreat_id)
         return None if stored is None else stored.delta(epoch, revision)
+
+    async def absorb(self) -> Collection[int]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        await self._contact()
+        written = frozenset(self._written)
+        self._written.clear()
+        return written
+
+    def write_outside(
+        self,
+        slug: str,
+        registrations: Iterable[Registration] = (),
+        *,
+        removed: Iterable[int] = (),
+        whole: bool = False,
+    ) -> None:
+        """Change a retreat as another program may do it in a database, in one step.
+
+        :param registrations: changed and new ones, in groups that there are; their stamps and
+            revisions do not count.
+        :param removed: ids of registrations.
+        :param whole: whether more has changed than is known.
+        :raises KeyError: there is no such retreat.
+        """
+        stored, environment = self._by_slug[slug], self._environment
+        absorb(
+            *(stored, registrations, removed),
+            whole=whole,
+            command_id=environment.uuid(),
+            at=environment.now(),
+        )
+        self._written.add(stored.id)
+
+    async def reload(self, slug: str) -> bool:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        await trio.lowlevel.checkpoint()
+        if slug not in self._by_slug:
+            return False
+        self.write_outside(slug, whole=True)
+        return True
 
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.protocol.Store`."""

@@ -43,6 +43,9 @@ class StoredRetreat:
     """Ids of all line-up memos, deleted ones included."""
     revision: int = 0
     pruned_revision: int = 0
+    removal_revision: int = 0
+    full_revision: int = 0
+    """Of the last change after which all of it has to be loaded."""
     log: list[LogEntry] = field(default_factory=list)
     commands: dict[UUID, LogEntry] = field(default_factory=dict)
     attempts: dict[UUID, int] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class StoredRetreat:
     @property
     def version(self) -> RetreatVersion:
         """The version that a load would have."""
-        return RetreatVersion(self.id, self.revision, self.epoch, removal_revision=0)
+        return RetreatVersion(self.id, self.revision, self.epoch, self.removal_revision)
 
     def is_at(self, epoch: str, revision: int) -> bool:
         """Return whether it is in this epoch, at this revision."""
@@ -64,13 +67,18 @@ class StoredRetreat:
         groups = tuple(g for _, g in sorted(self.groups.items()) if g.revision > revision)
         if (
             epoch != self.epoch
-            or not self.pruned_revision <= revision <= self.revision
+            or not max(self.pruned_revision, self.full_revision) <= revision <= self.revision
             or self.revision - revision > DELTA_LIMIT
             or len(registrations) + len(groups) > DELTA_LIMIT
         ):
             return Delta(self.version, complete=False)
         entries = tuple(_delta_entry(entry) for entry in self.log if entry.revision > revision)
         return Delta(self.version, True, registrations, groups, entries)
+
+    def append(self, entry: LogEntry) -> None:
+        """Append an entry to the log."""
+        self.log.append(entry)
+        self.commands[entry.command_id] = entry
 
     def prune(self, before: datetime) -> int:
         """Remove the entries of the log up to the first that is not older; return how many."""
@@ -123,9 +131,7 @@ class StoredRetreat:
                 new = StoredGroup(next(group_ids), created_at)
                 self.stored_groups[group.number] = new
         for change in changes:
-            entry = LogEntry.of(change)
-            self.log.append(entry)
-            self.commands[entry.command_id] = entry
+            self.append(LogEntry.of(change))
         self.revision += len(changes)
         if changes:
             self.attempts[attempt.id] = self.revision
@@ -158,6 +164,7 @@ class StoredRetreat:
 
 def _delta_entry(entry: LogEntry) -> DeltaEntry:
     addressed = {value.registration_id for value in entry.after} | {entry.registration_id}
+    addressed.update(entry.removed)
     return DeltaEntry(
         revision=entry.revision,
         command_id=entry.command_id,
@@ -167,6 +174,7 @@ def _delta_entry(entry: LogEntry) -> DeltaEntry:
         request=entry.request,
         registration_ids=tuple(sorted(key for key in addressed if key is not None)),
         at=entry.at,
+        removed=entry.removed,
     )
 
 

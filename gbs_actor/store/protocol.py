@@ -45,7 +45,7 @@ class CommitRefused(StoreError):
 
 
 class RowsLocked(StoreError):
-    """A transaction of another program holds rows of a commit; nothing took effect."""
+    """A transaction of another program holds rows of a commit, or did; nothing took effect."""
 
 
 class RepeatedCommands(StoreError):
@@ -116,6 +116,8 @@ class DeltaEntry:
     registration_ids: tuple[int, ...]
     """The registrations that it addresses."""
     at: datetime
+    removed: tuple[int, ...] = ()
+    """Registrations that other programs have removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +131,26 @@ class Delta:
     complete: bool
     """Whether a state of the revision becomes the state of ``version`` by what follows. Otherwise
     all of it is empty, and the retreat is to be loaded: its epoch is another one, it is at a lower
-    revision, a registration was removed, too much has changed, or the log was pruned too far; or
-    a commit found other rows than its changes take for granted, though at their revision."""
+    revision, other programs have changed too much of it, too much has changed, or the log was
+    pruned too far; or a commit found other rows than its changes take for granted, though at
+    their revision."""
     registrations: tuple[Registration, ...] = ()
     """Those of which any revision is higher, whole."""
     groups: tuple[Group, ...] = ()
     """Those with a higher revision, deleted ones, too."""
     entries: tuple[DeltaEntry, ...] = ()
     """Of the log, ascending."""
+
+    @property
+    def removed(self) -> dict[int, int]:
+        """The registrations that are gone, and the revisions at which they were removed."""
+        there = {registration.id for registration in self.registrations}
+        return {
+            id_: entry.revision
+            for entry in self.entries
+            for id_ in entry.removed
+            if id_ not in there
+        }
 
 
 class LockedRetreat(Protocol):
@@ -154,7 +168,8 @@ class LockedRetreat(Protocol):
             that the retreat has.
         :raises RepeatedCommands: as :meth:`Store.commit`; so are the following.
         :raises RowsLocked: …
-        :raises CommitRefused: …; or other programs have changed rows that the changes rest on.
+            Or it has changed rows since the retreat was locked.
+        :raises CommitRefused: …; or rows are not as the changes take them to be.
         :raises StoreUnavailable: the lock was lost before the commit was sent.
         :raises OutcomeUnknown: …
         """
@@ -236,6 +251,11 @@ class Store(Protocol):
         """Whether other servers may change retreats at the same time."""
         ...
 
+    @property
+    def written_by_others(self) -> bool:
+        """Whether programs that are no servers may change retreats: see :meth:`absorb`."""
+        ...
+
     async def load(self, slug: str) -> Retreat | None:
         """Return the retreat as of one consistent moment, or ``None`` if there is none."""
         ...
@@ -287,6 +307,16 @@ class Store(Protocol):
 
     async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
         """Return the versions of those that there are. Costs one small read for all."""
+        ...
+
+    async def absorb(self) -> Collection[int]:
+        """Give what other programs have changed in retreats a revision and an entry in the log.
+
+        What transactions hold that are open is left for later. Loads and :meth:`versions` do the
+        same for what they return, and commits for what they rest on.
+
+        :returns: the ids of the retreats that have another revision by it.
+        """
         ...
 
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
@@ -474,6 +504,16 @@ class AdminStore(Store, Protocol):
 
         Call it after a backup was restored: revisions that clients have seen may be assigned again
         to other changes.
+        """
+        ...
+
+    async def reload(self, slug: str) -> bool:
+        """Make all servers and clients load a retreat anew; return whether there is one.
+
+        For changes that other programs make and that the store does not notice, as replication
+        and restores.
+
+        :raises StoreUnavailable: it is not known whether it took effect; may be repeated.
         """
         ...
 

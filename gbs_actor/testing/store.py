@@ -92,7 +92,8 @@ class SimStore(MemoryStore):
 
     :param environment: where chance and time of day come from; default: that of seed 0.
     :param latency: seconds, at most, that each call takes to the store, and back again.
-    :param identity: as for :class:`~gbs_actor.store.memory.MemoryStore`; so is ``shared``.
+    :param identity: as for :class:`~gbs_actor.store.memory.MemoryStore`; so are ``shared``
+        and ``written_by_others``.
     """
 
     def __init__(
@@ -102,9 +103,15 @@ class SimStore(MemoryStore):
         latency: float = 0.0,
         identity: str = "sim",
         shared: bool = False,
+        written_by_others: bool = False,
     ) -> None:
         environment = seeded_environment(0) if environment is None else environment
-        super().__init__(identity=identity, environment=environment, shared=shared)
+        super().__init__(
+            identity=identity,
+            environment=environment,
+            shared=shared,
+            written_by_others=written_by_others,
+        )
         self.latency = latency
         """Seconds, at most, that each call takes to the store, and back again."""
         self.on_commit: OnCommit = _ignore

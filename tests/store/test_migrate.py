@@ -131,7 +131,7 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_kind_of_writ
         "SELECT pg_get_function_identity_arguments(oid) AS arguments FROM pg_proc"
         " WHERE proname ~ '^lineup_commit'",
     )
-    assert [row["arguments"] for row in rows] == [
+    assert {row["arguments"] for row in rows} == {
         "p_retreat_id bigint, p_epoch uuid, p_expected bigint, p_attempt_id uuid, "
         "p_repeatable uuid[], "
         "p_groups lineup_group_write[], p_revisions lineup_group_revision[], "
@@ -139,7 +139,7 @@ async def test_a_commit_has_one_signature_an_array_of_rows_for_each_kind_of_writ
         "p_memo_stamps lineup_memo_stamp[], p_memos lineup_memo_write[], "
         "p_new_memos lineup_memo_write[], p_log lineup_log_write[], "
         "p_people lineup_change_registration[]"
-    ]
+    }
 
 
 _OLD_DATA = """

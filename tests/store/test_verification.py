@@ -116,6 +116,7 @@ class TestPrunedLogs:
     ) -> None:
         await edited(postgres)
         await postgres.prune_log(MOMENT + timedelta(seconds=5))
+        await ask(outside, "SET gbs.own = 'on'")
         await ask(outside, "UPDATE user_retreat_registration SET gbs_revision = 6 WHERE id = 4")
         assert lines(await verified(postgres)) == [
             "registration 4, gbsNumber revision: log at most 4, row 6"
@@ -206,6 +207,7 @@ class TestRowsThatSomebodyChanged:
         self, postgres: PostgresStore, outside: DbConnection, sql: str, expected: list[str]
     ) -> None:
         await edited(postgres)
+        await ask(outside, "SET gbs.own = 'on'")  # as what no trigger sees
         await ask(outside, sql)
         assert lines(await verified(postgres)) == expected
 
@@ -213,6 +215,7 @@ class TestRowsThatSomebodyChanged:
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         await edited(postgres)
+        await ask(outside, "SET gbs.own = 'on'")
         await ask(outside, "DROP INDEX one_live_lineup_memo")
         await ask(outside, f"{MEMO} deleted_at = NULL WHERE registration_id = {WITH_MEMO}")
         assert "registration 2, lineupMemo: log one at most, row several" in lines(
@@ -223,6 +226,7 @@ class TestRowsThatSomebodyChanged:
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         await edited(postgres)
+        await ask(outside, "SET gbs.own = 'on'")
         await ask(outside, f"{ROW} updated_at = now(), current_leader = '박리더'")
         await ask(outside, "UPDATE user_profile SET name = '개명'")
         assert lines(await verified(postgres)) == []
@@ -265,6 +269,7 @@ class TestLogsThatDoNotFit:
         self, postgres: PostgresStore, outside: DbConnection, sql: str, expected: list[str]
     ) -> None:
         await edited(postgres)
+        await ask(outside, "SET gbs.own = 'on'")  # as what no trigger sees
         await ask(outside, sql)
         found = lines(await verified(postgres))
         assert set(expected) <= set(found), found

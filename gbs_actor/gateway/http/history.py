@@ -60,19 +60,25 @@ class PastChange(msgspec.Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, entry: LogEntry) -> PastChange:
         """Return an entry of the log as editors may see it."""
-        author, written = entry.author_id, tuple(entry.written())
+        written = tuple(entry.written())
         return cls(
             revision=entry.revision,
             command_id=entry.command_id,
             kind=entry.kind,
             at=iso_utc(entry.at),
-            by=None if author is None else ChangedBy(author, shown_name(entry.author_name, author)),
+            by=_author(entry),
             registration_id=entry.registration_id,
             before=tuple(before for before, _ in written) or entry.before,
             after=tuple(after for _, after in written) or entry.after,
             skipped=problem_bodies(entry.skipped),
             undoes=entry.undoes,
         )
+
+
+def _author(entry: LogEntry) -> ChangedBy | None:
+    if entry.author_id is not None:
+        return ChangedBy(entry.author_id, shown_name(entry.author_name, entry.author_id))
+    return ChangedBy(None, entry.author_name) if entry.author_name else None
 
 
 class LineupHistory(msgspec.Struct, frozen=True, rename="camel"):

@@ -25,6 +25,7 @@ from gbs_actor.store.postgres.connection import (
 )
 from gbs_actor.store.postgres.database import Database, refused
 from gbs_actor.store.postgres.deltas import DELTA, Deltas, missing
+from gbs_actor.store.postgres.outside import absorb
 from gbs_actor.store.protocol import (
     Attempt,
     CommitRefused,
@@ -38,6 +39,7 @@ from gbs_actor.store.writes import Writes, check_revisions, collapse
 
 _CONTRADICTED = "GB001"
 _REPEATED = "GB002"
+_CHANGED_OUTSIDE = "GB004"
 _LOCK_NOT_AVAILABLE = "55P03"
 _COMMAND_ID = "lineup_change_command"
 _ONE_LIVE_MEMO = "one_live_lineup_memo"
@@ -125,6 +127,10 @@ class Commits:
             except ServerRefused as error:
                 if error.sqlstate in _TRY_AGAIN and retry < _ATTEMPTS:
                     continue
+                if error.sqlstate == _CHANGED_OUTSIDE:
+                    return await self._deltas.absorb(
+                        attempt.retreat_id, attempt.epoch, attempt.expected_revision
+                    )
                 if _contradicts(error):
                     return await self._deltas.after_contradiction(attempt.retreat_id)
                 raise await _meaning(error, attempt, self._database.fetch) from None
@@ -197,6 +203,10 @@ class Commits:
                 )
             except ServerRefused as error:
                 await roll_back(connection)
+                if error.sqlstate == _CHANGED_OUTSIDE:
+                    # Not in the transaction: the caller has its delta already.
+                    await absorb(connection, (attempt.retreat_id,), deadline=deadline)
+                    raise RowsLocked(f"another program had rows of a commit: {error}") from None
                 if _contradicts(error):
                     raise CommitRefused(str(error)) from None
                 raise await _meaning(error, attempt, fetch) from None

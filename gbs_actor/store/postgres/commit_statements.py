@@ -1,10 +1,14 @@
 """The statements that commit a batch, and their arguments.
 
-``lineup_commit_2`` commits any batch. Most batches are one change, for which there are statements
+``lineup_commit_3`` commits any batch. Most batches are one change, for which there are statements
 that cost the database half of that. Each of their steps rests on the one before: the retreat at
 the expected revision, its rows, the entry of the log. Where the retreat is not at the expected
 revision, none does anything. Where another one finds no row, the entry divides by zero, so that
 nothing takes effect; the error quotes no values, as that of a constraint would.
+
+The same where other programs have changed something since that a commit rests on. What one of them
+commits while the statement waits for a row is not in its snapshot; the row then is another version
+than the one that is.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from gbs_actor.store.writes import MemoWrite, Writes
 _encoder: Final = msgspec.json.Encoder()
 
 COMMIT: Final = """
-SELECT * FROM lineup_commit_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+SELECT * FROM lineup_commit_3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 """Arguments from :func:`commit_arguments`. To be prepared: that reads its types."""
 
@@ -99,6 +103,9 @@ _NUMBER: Final = """, touched AS (
             updated_at      = $11
         FROM head
         WHERE registration.id = $14 AND registration.retreat_id = head.id
+            AND registration.xmin = (
+                SELECT seen.xmin FROM user_retreat_registration AS seen WHERE seen.id = $14
+            )
             AND ($16::integer IS NULL OR EXISTS (SELECT FROM touched WHERE number = $16))
         RETURNING 1
 )"""
@@ -113,6 +120,9 @@ _MEMO: Final = """, stamped AS (
             updated_at       = $11
         FROM head
         WHERE registration.id = $14 AND registration.retreat_id = head.id
+            AND registration.xmin = (
+                SELECT seen.xmin FROM user_retreat_registration AS seen WHERE seen.id = $14
+            )
         RETURNING registration.id
 ), written AS ("""
 
@@ -129,6 +139,9 @@ _UPDATE_MEMO: Final = """
         FROM stamped
         WHERE memo.id = $15 AND memo.registration_id = stamped.id
             AND memo.kind = 'LINEUP_STAFF' AND memo.deleted_at IS NULL
+            AND memo.xmin = (
+                SELECT seen.xmin FROM user_retreat_registration_memo AS seen WHERE seen.id = $15
+            )
         RETURNING 1
 )"""
 
@@ -136,7 +149,10 @@ _LOG: Final = """
 INSERT INTO lineup_change
         (retreat_id, revision, command_id, author_id, author_name, kind,
          registration_id, request, before, after, at, attempt_id)
-    SELECT $1::bigint / (SELECT count(*) FROM written),
+    SELECT $1::bigint / (SELECT count(*) FROM written WHERE NOT EXISTS (
+               SELECT FROM lineup_outside WHERE retreat_id = $1
+                   AND (registration_id = $14 OR registration_id IS NULL AND whole)
+           )),
            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
         FROM head
     RETURNING 1

@@ -12,6 +12,7 @@ from gbs_actor.lineup.commands import Kind
 from gbs_actor.store.postgres import queries
 from gbs_actor.store.postgres.connection import DbConnection, Row
 from gbs_actor.store.postgres.database import Database
+from gbs_actor.store.postgres.outside import ABSORB_DELTA, absorb
 from gbs_actor.store.protocol import Delta, DeltaEntry, RetreatVersion
 
 DELTA: Final = "SELECT * FROM lineup_delta($1, $2, $3)"
@@ -19,7 +20,13 @@ DELTA: Final = "SELECT * FROM lineup_delta($1, $2, $3)"
 LOCK: Final = "SELECT * FROM lineup_lock($1, $2, $3)"
 """The same, as of when the retreat is locked."""
 
-_VERSIONS: Final = "SELECT id, revision, removal_revision, epoch FROM retreat WHERE id = ANY ($1)"
+_VERSIONS: Final = """
+SELECT id, revision, removal_revision, epoch,
+       id IN (SELECT retreat_id FROM lineup_outside) AS outside
+    FROM retreat
+    WHERE id = ANY ($1 || ARRAY(SELECT DISTINCT retreat_id FROM lineup_outside))
+"""
+"""Versions, and what other programs have changed, also in retreats that no room is open for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,16 @@ class Deltas:
             epoch = self._epochs[retreat_id] = _Epoch(stored, connection.cluster, public)
         return RetreatVersion(retreat_id, head["revision"], epoch.public, head["removal_revision"])
 
+    async def head(
+        self, connection: DbConnection, slug: str, *, deadline: float
+    ) -> RetreatVersion | None:
+        """Read the version of a retreat, once what other programs have changed is absorbed."""
+        rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
+        noted = {row["id"] for row in rows if row["outside"]}
+        if noted and await absorb(connection, noted, deadline=deadline):
+            rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
+        return self.version(rows[0], connection) if rows else None
+
     def stored_epoch(self, retreat_id: int, public: str, connection: DbConnection) -> UUID | None:
         """Return what the database has of a public epoch; ``None``: not known.
 
@@ -66,17 +83,25 @@ class Deltas:
 
         async def read(connection: DbConnection, deadline: float) -> dict[int, RetreatVersion]:
             rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
+            noted = [row["id"] for row in rows if row["outside"]]
+            if noted and await absorb(connection, noted, deadline=deadline):
+                rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             return {row["id"]: self.version(row, connection) for row in rows}
 
         return await self._database.read(read)
 
     async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
         """See :meth:`Store.delta() <gbs_actor.store.protocol.Store.delta>`."""
+        return await self._read(DELTA, retreat_id, epoch, revision)
 
+    async def absorb(self, retreat_id: int, epoch: str, revision: int) -> Delta:
+        """Absorb what other programs have changed in a retreat, and return the delta then."""
+        delta = await self._read(ABSORB_DELTA, retreat_id, epoch, revision)
+        return delta or Delta(missing(retreat_id), complete=False)
+
+    async def _read(self, sql: str, retreat_id: int, epoch: str, revision: int) -> Delta | None:
         async def read(connection: DbConnection, deadline: float) -> Delta | None:
-            return await self.fetch(
-                connection, DELTA, retreat_id, epoch, revision, deadline=deadline
-            )
+            return await self.fetch(connection, sql, retreat_id, epoch, revision, deadline=deadline)
 
         return await self._database.read(read)
 
@@ -92,7 +117,7 @@ class Deltas:
     ) -> Delta | None:
         """Fetch a delta on a connection; ``None``: there is no such retreat.
 
-        :param sql: :data:`DELTA` or :data:`LOCK`.
+        :param sql: :data:`DELTA`, :data:`LOCK`, or one with the same arguments and result.
         """
         while True:
             stored = self.stored_epoch(retreat_id, epoch, connection)
@@ -141,4 +166,5 @@ def _entry(row: Row) -> DeltaEntry:
         request=row["request"],
         registration_ids=tuple(row["registration_ids"]),
         at=row["at"],
+        removed=tuple(row["removed"] or ()),
     )

@@ -26,7 +26,9 @@ from gbs_actor.store.postgres.connection import Row
 from gbs_actor.store.protocol import RetreatVersion
 
 RETREAT = """
-SELECT id, revision, removal_revision, epoch FROM retreat WHERE slug = $1
+SELECT id, revision, removal_revision, epoch,
+       EXISTS (SELECT FROM lineup_outside WHERE retreat_id = retreat.id) AS outside
+    FROM retreat WHERE slug = $1
 """
 
 GROUPS = "SELECT * FROM gbs WHERE retreat_id = $1 ORDER BY number"
@@ -177,6 +179,8 @@ def log_entry(row: Row) -> LogEntry:
         at=row["at"],
         skipped=() if row["skipped"] is None else _PROBLEMS.decode(row["skipped"]),
         undoes=row["undoes"],
+        removed=tuple(row["removed"] or ()),
+        whole=row["whole"],
     )
 
 

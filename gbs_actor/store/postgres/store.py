@@ -39,6 +39,7 @@ from gbs_actor.store.postgres.migrate import (
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.outside import Outside
 from gbs_actor.store.postgres.pool import connect_with_retries
 from gbs_actor.store.postgres.safety import check_safety
 from gbs_actor.store.postgres.session_locations import SessionLocationTable
@@ -74,6 +75,7 @@ class PostgresStore:
             dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,), node=node
         )
         self._deltas = Deltas(self._database)
+        self._outside = Outside(self._database)
         self._commits = Commits(self._database, self._deltas, timeout=timeouts.commit)
         # Reads, and the commits of the other rooms, find a connection meanwhile.
         most = max(1, pool_size - 2)
@@ -137,6 +139,11 @@ class PostgresStore:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return self._node is not None
 
+    @property
+    def written_by_others(self) -> bool:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return True
+
     async def load(self, slug: str) -> Retreat | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if not is_storable(slug):
@@ -144,6 +151,8 @@ class PostgresStore:
 
         async def read(connection: DbConnection, deadline: float) -> Retreat | None:
             mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            if await self._deltas.head(connection, slug, deadline=deadline) is None:
+                return None
             async with connection.transaction(mode, deadline=deadline):
                 heads = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
                 if not heads:
@@ -162,8 +171,7 @@ class PostgresStore:
             return None
 
         async def read(connection: DbConnection, deadline: float) -> RetreatVersion | None:
-            rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
-            return self._deltas.version(rows[0], connection) if rows else None
+            return await self._deltas.head(connection, slug, deadline=deadline)
 
         return await self._database.read(read)
 
@@ -188,6 +196,10 @@ class PostgresStore:
     async def versions(self, retreat_ids: Collection[int]) -> dict[int, RetreatVersion]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return await self._deltas.versions(retreat_ids)
+
+    async def absorb(self) -> Collection[int]:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return await self._outside.absorb()
 
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.protocol.Store`."""
@@ -369,6 +381,10 @@ class PostgresStore:
         if slug is not None and not is_storable(slug):
             return 0
         return len(await self._write(queries.NEW_EPOCH, slug))
+
+    async def reload(self, slug: str) -> bool:
+        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
+        return is_storable(slug) and await self._outside.reload(slug)
 
     async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`.

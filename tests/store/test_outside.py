@@ -1,0 +1,566 @@
+"""Other programs that write the tables of the line-up: what they change gets into the log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import pytest
+import trio
+
+from gbs_actor.lineup.changes import LogEntry
+from gbs_actor.lineup.commands import (
+    Action,
+    Assignment,
+    AssignNumber,
+    BulkAssign,
+    CreateMemo,
+    Kind,
+    UpdateMemo,
+)
+from gbs_actor.lineup.fields import Field
+from gbs_actor.lineup.records import Memo, Registration
+from gbs_actor.store.postgres.connection import DbConnection, connect
+from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import Delta, RowsLocked
+from gbs_actor.store.verification import verify
+from tests.store.other_clients import ask, soon, until_waiting
+from tests.store.worlds import Desk
+
+LEADER, WITH_MEMO, WITH_NOTES, PLAIN, OTHER = 1, 2, 3, 4, 5
+
+ASSIGN: Final = """
+UPDATE user_retreat_registration SET gbs_id = (SELECT id FROM gbs WHERE number = $2) WHERE id = $1
+"""
+REGISTER: Final = """
+WITH person AS (
+    INSERT INTO user_profile (grade_id, gender, name, phone_number)
+        SELECT min(id), 'MALE', '새사람', '' FROM grade RETURNING id
+)
+INSERT INTO user_retreat_registration (retreat_id, user_id, gbs_id, is_leader, current_leader,
+        created_at, updated_at)
+    SELECT retreat.id, person.id, gbs.id, false, '', now(), now()
+        FROM retreat, person, gbs WHERE gbs.number = 1 RETURNING id
+"""
+
+
+@asynccontextmanager
+async def other_program(database_url: str) -> AsyncIterator[DbConnection]:
+    """One more connection of another program."""
+    settings = {"application_name": "payments"}
+    connection = await connect(database_url, deadline=soon(), settings=settings)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def noted(connection: DbConnection) -> int:
+    """Return how many changes are noted and not absorbed."""
+    (row,) = await ask(connection, "SELECT count(*) AS noted FROM lineup_outside")
+    count: int = row["noted"]
+    return count
+
+
+async def delta_of(desk: Desk) -> Delta:
+    """Absorb what others have changed; return what the store has beyond the board."""
+    await desk.store.absorb()
+    delta = await desk.store.delta(desk.retreat_id, desk.board.epoch, desk.board.revision)
+    assert delta is not None
+    return delta
+
+
+async def last_entry(desk: Desk) -> LogEntry:
+    """Return the last entry of the log."""
+    return (await desk.store.log(desk.retreat_id))[-1]
+
+
+async def registration(desk: Desk, registration_id: int) -> Registration:
+    """Return a registration as the store has it."""
+    loaded = await desk.loaded()
+    return next(each for each in loaded.registrations if each.id == registration_id)
+
+
+async def check_log(desk: Desk) -> None:
+    """The rows of the retreat are what the log leads to."""
+    outcome = await verify(desk.store, desk.board.slug)
+    assert outcome is not None
+    assert (outcome.faults, outcome.differences) == ((), ())
+
+
+class TestAbsorbing:
+    async def test_a_group_number_gets_a_revision_an_author_and_an_entry(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 5))
+        await ask(outside, "SET application_name = 'psql'")
+        await ask(outside, ASSIGN, PLAIN, 1)
+        delta = await delta_of(desk)
+        assert delta.complete
+        assert [each.id for each in delta.registrations] == [PLAIN]
+        (changed,) = delta.registrations
+        assert changed.gbs_number == 1
+        assert changed.row_revision == changed.number_stamp.revision == 2
+        assert (changed.number_stamp.author_id, changed.number_stamp.author_name) == (
+            None,
+            "external",
+        )
+        assert {group.number for group in delta.groups} == {1, 5}
+        entry = await last_entry(desk)
+        assert (entry.revision, entry.kind, entry.author_name) == (2, Kind.EXTERNAL, "external")
+        assert b"psql" in entry.request
+        (before,), (after,) = entry.before, entry.after
+        assert (before.registration_id, before.field) == (PLAIN, Field.GBS_NUMBER)
+        assert (before.value, before.origin, after.value, after.origin) == (5, 1, 1, 2)
+        await check_log(desk)
+
+    async def test_a_new_registration_is_in_the_delta(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        (row,) = await ask(outside, REGISTER)
+        delta = await delta_of(desk)
+        assert [each.id for each in delta.registrations] == [row["id"]]
+        assert [group.number for group in delta.groups] == [1]
+        assert delta.removed == {}
+        await check_log(desk)
+
+    async def test_a_deletion_is_in_the_delta(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 5))
+        await ask(outside, "DELETE FROM user_retreat_registration WHERE id = $1", PLAIN)
+        delta = await delta_of(desk)
+        assert delta.complete
+        assert delta.removed == {PLAIN: 2}
+        assert [group.number for group in delta.groups] == [5]
+        assert delta.version.removal_revision == 2
+        assert (await last_entry(desk)).removed == (PLAIN,)
+        await check_log(desk)
+
+    async def test_a_cancelled_payment_changes_attendance_and_the_groups_totals(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(
+            outside,
+            "DELETE FROM user_retreat_registration_schedule WHERE registration_id = $1",
+            LEADER,
+        )
+        delta = await delta_of(desk)
+        (changed,) = delta.registrations
+        assert not changed.person.is_full_attendance
+        assert [group.number for group in delta.groups] == [1]
+        assert changed.number_stamp.revision == 0
+        await check_log(desk)
+
+    async def test_a_profile_is_noted_with_each_registration(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk, summer = await Desk.of(postgres), await Desk.of(postgres, "summer")
+        await ask(
+            outside,
+            "INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
+            " current_leader, created_at, updated_at)"
+            " SELECT $1, user_id, false, '', now(), now()"
+            " FROM user_retreat_registration WHERE id = $2",
+            *(summer.retreat_id, PLAIN),
+        )
+        await postgres.absorb()
+        await ask(
+            outside,
+            "UPDATE user_profile SET name = '개명' WHERE id ="
+            " (SELECT user_id FROM user_retreat_registration WHERE id = $1)",
+            PLAIN,
+        )
+        for each, count in ((desk, 1), (summer, 2)):
+            revision = (await each.loaded()).revision
+            assert revision == count
+            entries = await postgres.log(each.retreat_id)
+            assert [entry.kind for entry in entries] == [Kind.EXTERNAL] * count
+        assert (await registration(desk, PLAIN)).person.name == "개명"
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "UPDATE user_retreat_registration_memo SET text = '복도' WHERE kind = 'LINEUP_STAFF'",
+            "UPDATE user_retreat_registration_memo SET deleted_at = now()"
+            " WHERE kind = 'LINEUP_STAFF'",
+            "DELETE FROM user_retreat_registration_memo",
+            "WITH gone AS (DELETE FROM user_retreat_registration_memo"
+            " WHERE kind = 'LINEUP_STAFF' RETURNING 1)"
+            " UPDATE user_retreat_registration SET is_leader = false, current_leader = '박리더',"
+            " lineup_number = 7",
+        ],
+    )
+    async def test_each_field_is_logged_with_its_former_value(
+        self, postgres: PostgresStore, outside: DbConnection, sql: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(UpdateMemo(desk.memo_id(WITH_MEMO), "안쪽", "#112233"))
+        await desk.do(
+            BulkAssign(
+                (Assignment(PLAIN, current_leader="김리더", lineup_number=3),),
+                apply_lineup_number=True,
+            )
+        )
+        await ask(outside, sql)
+        await delta_of(desk)
+        entry = await last_entry(desk)
+        memos = [each for each in entry.before if each.field is Field.LINEUP_MEMO]
+        assert [each.value for each in memos] == [Memo(desk.memo_id(WITH_MEMO), "안쪽", "#112233")]
+        assert [each.origin for each in memos] == [1]
+        changed = await registration(desk, WITH_MEMO)
+        assert changed.memo_stamp.revision == 3
+        await check_log(desk)
+
+    async def test_several_changes_of_a_field_are_one(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 5), AssignNumber(OTHER, 5))
+        for number in (1, 5, 1):
+            await ask(outside, ASSIGN, PLAIN, number)
+        for number in (1, 5):
+            await ask(outside, ASSIGN, OTHER, number)
+        await delta_of(desk)
+        entry = await last_entry(desk)
+        assert [(each.registration_id, each.value) for each in entry.before] == [(PLAIN, 5)]
+        assert [each.value for each in entry.after] == [1]
+        assert (await registration(desk, OTHER)).number_stamp.revision == 2
+        await check_log(desk)
+
+    async def test_groups_memos_and_existence_are_logged(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, "UPDATE gbs SET memo = '옥상' WHERE number = 1")
+        await ask(outside, "INSERT INTO gbs (retreat_id, number) VALUES (1, 9)")
+        await ask(outside, "UPDATE gbs SET deleted = true WHERE number = 5")
+        delta = await delta_of(desk)
+        assert {group.number: group.memo for group in delta.groups} == {1: "옥상", 5: "", 9: ""}
+        entry = await last_entry(desk)
+        assert {(each.gbs_number, each.field, each.value) for each in entry.after} == {
+            (1, Field.GBS_MEMO, "옥상"),
+            (5, Field.EXISTS, False),
+            (9, Field.EXISTS, True),
+        }
+        await check_log(desk)
+
+    async def test_a_deleted_group_that_somebody_is_put_into_is_there_again(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, "UPDATE gbs SET deleted = true WHERE number = 5")
+        await delta_of(desk)
+        await ask(outside, ASSIGN, PLAIN, 5)
+        delta = await delta_of(desk)
+        assert [(group.number, group.deleted) for group in delta.groups] == [(5, False)]
+        await check_log(desk)
+
+    async def test_what_changes_nothing_is_not_noted(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        await Desk.of(postgres)
+        for table in ("user_retreat_registration", "user_profile", "grade", "gbs"):
+            await ask(outside, f"UPDATE {table} SET id = id")
+        assert await noted(outside) == 0
+
+    async def test_a_rollback_leaves_nothing(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await outside.execute("BEGIN", deadline=soon())
+        await ask(outside, ASSIGN, PLAIN, 1)
+        await outside.execute("ROLLBACK", deadline=soon())
+        assert (await delta_of(desk)).version.revision == 0
+
+    async def test_what_a_server_does_itself_is_not_noted(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 5))
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 7))
+        await desk.do(CreateMemo(PLAIN, "창가", ""))
+        await Desk.of(postgres, "summer")
+        await postgres.delete_retreat("summer")
+        assert await noted(outside) == 0
+
+    async def test_what_is_noted_of_a_retreat_that_is_gone_goes_too(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        await Desk.of(postgres)
+        await ask(outside, "DELETE FROM retreat")
+        assert await noted(outside) > 0
+        assert await postgres.absorb() == set()
+        assert await noted(outside) == 0
+
+
+class TestMany:
+    async def test_ten_thousand_rows_are_one_change_of_the_whole_retreat(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(
+            outside,
+            "WITH people AS (INSERT INTO user_profile (grade_id, gender, name, phone_number)"
+            " SELECT 1, 'MALE', '사람', '' FROM generate_series(1, 10000) RETURNING id)"
+            " INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
+            " current_leader, created_at, updated_at)"
+            " SELECT 1, id, false, '', now(), now() FROM people",
+        )
+        assert await noted(outside) == 1
+        delta = await delta_of(desk)
+        assert not delta.complete
+        assert delta.version.removal_revision == delta.version.revision == 1
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 5))
+        await ask(
+            outside, "UPDATE user_retreat_registration SET gbs_id = (SELECT min(id) FROM gbs)"
+        )
+        assert await noted(outside) == 1
+        assert not (await delta_of(desk)).complete
+        moved = await registration(desk, PLAIN)
+        assert moved.number_stamp.revision == 3
+        assert moved.number_stamp.author_name == "external"
+        assert moved.current_leader_stamp.revision == 0
+        assert (await last_entry(desk)).whole
+        await check_log(desk)
+
+    async def test_five_hundred_rows_are_noted_one_by_one(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(
+            outside,
+            "WITH people AS (INSERT INTO user_profile (grade_id, gender, name, phone_number)"
+            " SELECT 1, 'MALE', '사람', '' FROM generate_series(1, 500) RETURNING id)"
+            " INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
+            " current_leader, created_at, updated_at)"
+            " SELECT 1, id, false, '', now(), now() FROM people",
+        )
+        assert await noted(outside) == 500
+        delta = await delta_of(desk)
+        assert delta.complete
+        assert len(delta.registrations) == 500
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "TRUNCATE user_retreat_registration CASCADE",
+            "TRUNCATE user_retreat_registration_memo",
+            "TRUNCATE user_retreat_registration_schedule",
+            "INSERT INTO retreat_registration_schedule (retreat_id, name, starts_at, kind)"
+            " VALUES (1, '점심', now(), 'LUNCH')",
+            "UPDATE grade SET number = number + 10",
+            "UPDATE univ_group SET number = number + 10",
+            "UPDATE gbs SET number = number + 10",
+            "DELETE FROM gbs WHERE number = 5",
+        ],
+    )
+    async def test_what_changes_all_rows_is_a_change_of_the_whole_retreat(
+        self, postgres: PostgresStore, outside: DbConnection, sql: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 1))
+        await ask(outside, sql)
+        delta = await delta_of(desk)
+        assert not delta.complete
+        assert (await last_entry(desk)).whole
+        await check_log(desk)
+
+    async def test_a_copy_is_noted(self, postgres: PostgresStore, outside: DbConnection) -> None:
+        desk = await Desk.of(postgres)
+        await outside.copy(
+            "user_retreat_registration_schedule",
+            ("registration_id", "schedule_id"),
+            [(WITH_NOTES, 1)],
+            deadline=soon(),
+        )
+        (changed,) = (await delta_of(desk)).registrations
+        assert changed.person.schedule_ids == (1,)
+
+    async def test_a_reload_makes_everybody_load_anew(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, "SET session_replication_role = replica")
+        await ask(outside, ASSIGN, PLAIN, 1)
+        assert await noted(outside) == 0
+        assert await postgres.reload("winter")
+        assert not await postgres.reload("nowhere")
+        delta = await delta_of(desk)
+        assert not delta.complete
+        assert delta.version.removal_revision == 1
+        await check_log(desk)
+
+
+class TestOpenTransactions:
+    async def test_an_open_transaction_delays_neither_commits_nor_the_changes_of_others(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, OTHER, 1)
+        async with (
+            other_program(database_url) as payments,
+            payments.transaction(deadline=soon()),
+        ):
+            await ask(payments, ASSIGN, PLAIN, 1)
+            await ask(payments, REGISTER)
+            with trio.fail_after(5):
+                delta = await delta_of(desk)
+                assert [each.id for each in delta.registrations] == [OTHER]
+                desk = await Desk.of(postgres)
+                await desk.do(AssignNumber(OTHER, 5))
+                await desk.do(AssignNumber(WITH_NOTES, 5), CreateMemo(OTHER, "창가", ""))
+        delta = await delta_of(desk)
+        assert {each.id for each in delta.registrations} > {PLAIN}
+        await check_log(desk)
+
+    async def test_what_a_transaction_holds_is_absorbed_behind_it(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, PLAIN, 1)
+        await ask(outside, ASSIGN, OTHER, 1)
+        async with (
+            other_program(database_url) as payments,
+            payments.transaction(deadline=soon()),
+        ):
+            sql = "SELECT FROM user_retreat_registration WHERE id = $1 FOR UPDATE"
+            await ask(payments, sql, PLAIN)
+            with trio.fail_after(5):
+                delta = await delta_of(desk)
+            assert [each.id for each in delta.registrations] == [OTHER]
+            assert await postgres.absorb() == set()
+        delta = await delta_of(desk)
+        assert {each.id for each in delta.registrations} == {PLAIN, OTHER}
+        assert delta.version.revision == 2
+        await check_log(desk)
+
+    async def test_a_group_that_a_transaction_holds_keeps_its_members_waiting_only(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, PLAIN, 1)
+        await ask(outside, ASSIGN, OTHER, 5)
+        async with (
+            other_program(database_url) as payments,
+            payments.transaction(deadline=soon()),
+        ):
+            await ask(payments, "UPDATE gbs SET memo = '옥상' WHERE number = 1")
+            with trio.fail_after(5):
+                delta = await delta_of(desk)
+            assert [each.id for each in delta.registrations] == [OTHER]
+        delta = await delta_of(desk)
+        assert {each.id for each in delta.registrations} == {PLAIN, OTHER}
+        await check_log(desk)
+
+    async def test_a_bulk_change_does_not_wait_for_rows_that_others_hold(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        async with (
+            other_program(database_url) as payments,
+            payments.transaction(deadline=soon()),
+        ):
+            await ask(payments, ASSIGN, PLAIN, 5)
+            with trio.fail_after(5):
+                await ask(outside, "TRUNCATE user_retreat_registration_memo")
+                delta = await delta_of(desk)
+            assert not delta.complete
+
+
+class TestCommits:
+    @pytest.mark.parametrize(
+        "actions",
+        [
+            (AssignNumber(PLAIN, 5),),
+            (CreateMemo(PLAIN, "창가", ""),),
+            (AssignNumber(PLAIN, 5), AssignNumber(OTHER, 5)),
+            (BulkAssign((Assignment(PLAIN, is_leader=True, gbs_number=1),)),),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            ASSIGN.replace("$1", str(PLAIN)).replace("$2", "1"),
+            "UPDATE retreat_registration_schedule SET name = '새벽'",
+            "INSERT INTO user_retreat_registration_memo"
+            " (registration_id, kind, text, created_at, updated_at)"
+            f" VALUES ({PLAIN}, 'ADMIN', '미납', now(), now())",
+        ],
+    )
+    async def test_a_commit_that_rests_on_other_programs_changes_is_decided_anew(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        actions: tuple[Action, ...],
+        sql: str,
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(*actions)
+        await ask(outside, sql)
+        delta = await desk.try_commit(changes)
+        assert delta is not None
+        assert delta.version.revision == 1
+        assert await noted(outside) == 0
+        assert [entry.kind for entry in await postgres.log(desk.retreat_id)] == [Kind.EXTERNAL]
+        desk = await Desk.of(postgres, first_id=1_000)
+        await desk.do(*actions)
+        await check_log(desk)
+
+    async def test_a_commit_of_other_rows_need_not_absorb(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, OTHER, 1)
+        await desk.do(AssignNumber(PLAIN, 5))
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(WITH_NOTES, 1))
+        assert await noted(outside) == 1
+
+    @pytest.mark.parametrize(
+        "actions", [(AssignNumber(PLAIN, 5),), (AssignNumber(OTHER, 1), AssignNumber(PLAIN, 5))]
+    )
+    async def test_a_commit_sees_what_was_committed_while_it_waited_for_the_row(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        database_url: str,
+        actions: tuple[Action, ...],
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(*actions)
+        outcome: list[Delta | None] = []
+
+        async def commit() -> None:
+            outcome.append(await desk.try_commit(changes))
+
+        async with (
+            trio.open_nursery() as nursery,
+            other_program(database_url) as watcher,
+            outside.transaction(deadline=soon()),
+        ):
+            await ask(outside, ASSIGN, PLAIN, 1)
+            nursery.start_soon(commit)
+            await until_waiting(watcher, 1)
+        (delta,) = outcome
+        assert delta is not None
+        assert [each.gbs_number for each in delta.registrations if each.id == PLAIN] == [1]
+
+    async def test_under_the_lock_too(self, postgres: PostgresStore, outside: DbConnection) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(AssignNumber(PLAIN, 5))
+        await ask(outside, ASSIGN, PLAIN, 1)
+        with pytest.raises(RowsLocked):
+            async with postgres.locked(desk.retreat_id, desk.board.epoch, 0) as retreat:
+                await retreat.commit(desk.attempt(changes))
+        desk = await Desk.of(postgres, first_id=1_000)
+        assert desk.board.revision == 1
+        changes = await desk.decide(AssignNumber(PLAIN, 5))
+        async with postgres.locked(desk.retreat_id, desk.board.epoch, 1) as retreat:
+            await retreat.commit(desk.attempt(changes))
+        await check_log(desk)
