@@ -23,6 +23,8 @@ CREATE FUNCTION session_location_update(
     p_joined     bigint[],
     p_doubtful   bigint[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+DECLARE
+    stored bigint;
 BEGIN
     IF array_position(p_slug, NULL) IS NULL THEN
         PERFORM set_config('synchronous_commit', 'off', true);
@@ -42,11 +44,14 @@ BEGIN
             generation = excluded.generation, slug = excluded.slug, epoch = excluded.epoch,
             joined = excluded.joined, doubtful = excluded.doubtful, noted_at = excluded.noted_at
             WHERE place.generation <= excluded.generation;
-    RETURN QUERY
-        SELECT w.session
-            FROM unnest(p_session, p_generation) AS w (session, generation)
-            JOIN session_place AS place ON place.session = w.session
-            WHERE place.generation > w.generation;
+    GET DIAGNOSTICS stored = ROW_COUNT;
+    IF stored < cardinality(p_session) THEN
+        RETURN QUERY
+            SELECT w.session
+                FROM unnest(p_session, p_generation) AS w (session, generation)
+                JOIN session_place AS place ON place.session = w.session
+                WHERE place.generation > w.generation;
+    END IF;
 END
 $$;
 
