@@ -109,6 +109,15 @@ def test_a_frozen_one_does_nothing_late_and_one_that_is_killed_is_gone(
     until(lambda: states(a) == {"a": "ready", "b": "ready"})
 
 
+def test_one_is_stopped_through_the_other(pair: tuple[ServerProcess, ServerProcess]) -> None:
+    a, _ = pair
+    until(lambda: states(a) == {"a": "ready", "b": "ready"})
+    status, stopped = asked(a, "/drain?node=b", {"reason": "a test"})
+    assert (status, stopped["changed"]) == (200, True)
+    until(lambda: states(a) == {"a": "ready"})
+    assert asked(a, "/overview")[1]["draining"] is False
+
+
 @pytest.mark.node
 @pytest.mark.browser
 async def test_the_dashboard_shows_both_and_acts_on_the_other(

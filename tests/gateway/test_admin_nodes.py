@@ -37,7 +37,7 @@ async def servers() -> AsyncIterator[list[LineupServer]]:
             retreats=(), store=store.elsewhere(), environment=environment, settings=of("b")
         ) as second,
     ):
-        await trio.sleep(1)
+        await trio.sleep(2)
         yield [first, second]
 
 
@@ -83,6 +83,7 @@ async def test_one_that_reports_no_more_is_gone_and_one_that_stops_is_not_there(
         assert (await nodes_of(first))["b"]["state"] == "gone"
     async with servers() as (first, second):
         await second.stop()
+        await trio.sleep(2)
         assert list(await nodes_of(first)) == ["a"]
 
 
@@ -93,6 +94,7 @@ async def test_a_report_of_another_version_is_a_node_all_the_same(
         store = first.store
         (report,) = [each for each in await store.nodes.reports() if each.name == "b"]
         await store.nodes.report("c", report.run_id, b'{"version": 3}', b"")
+        await trio.sleep(2)
         node = (await nodes_of(first))["c"]
         assert (node["state"], node["status"]) == ("not ready", None)
 
@@ -385,3 +387,43 @@ async def test_rooms_that_cannot_be_read_are_left_out(autojump_clock: MockClock)
             await nodes.report("c", uuid4(), report.status, stored)
             await trio.sleep(2)
             assert await rooms_of(first) == []
+
+
+async def test_without_the_store_an_operator_sees_and_acts_on_this_server(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        peer = await first.peer(user=7, join="2024-winter")
+        await second.peer(user=7, join="2024-winter")
+        await trio.sleep(7)
+        assert len(await rooms_of(first)) == 2
+        first.store.begin_outage()
+        assert await rooms_of(first, "?sort=-slug") == [("2024-winter", "a"), ("2024-winter", "b")]
+        page = await sessions_of(first)
+        assert (page["total"], page["missing"]) == (1, ["b"])
+        kicked = await acted(first, "/users/7/kick")
+        assert (kicked["sessions"], kicked["missing"]) == (1, ["b"])
+        with trio.fail_after(10):
+            await peer.disconnected.wait()
+        await trio.sleep(11)
+        assert {name: each["state"] for name, each in (await nodes_of(first)).items()} == {
+            "a": "not ready",
+            "b": "gone",
+        }
+        first.store.end_outage()
+        (record,) = await audited(first, "user.kick")
+        assert record["outcome"] == "done"
+
+
+async def test_of_several_servers_the_first_sessions_are_shown(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        headers = {"Authorization": f"Bearer {first.token(role=Role.ADMIN_MINISTER)}"}
+        path = "/admin/sessions?offset=490&limit=20"
+        refused = await first.http("GET", path, user=None, headers=headers)
+        assert refused.status == 400
+        one = await first.http("GET", f"{path}&node=b", user=None, headers=headers)
+        assert one.status == 200
+        await second.stop()
+        await trio.sleep(2)
+        alone = await first.http("GET", path, user=None, headers=headers)
+        assert alone.status == 200

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -23,7 +25,7 @@ from gbs_actor.gateway.nodes.status import (
 )
 from gbs_actor.rooms import RoomSummary
 from gbs_actor.store.nodes import NodeDirectory, NodeReport, NodeRequest
-from gbs_actor.store.protocol import StoreError
+from gbs_actor.store.protocol import OutcomeUnknown, StoreError
 
 TAKE_WITHIN: Final = 3.0
 """Seconds after which a node does not begin any more with what it was asked."""
@@ -31,6 +33,8 @@ ANSWER_WITHIN: Final = 9.0
 """Seconds after which an answer is not waited for any more."""
 _FRESH: Final = 1.0
 """Seconds for which the rooms of others are not read again."""
+_READ_WITHIN: Final = 2.0
+"""Seconds after which they are not waited for."""
 _POLL: Final = 0.05
 """Seconds between two looks for an answer."""
 _WITHDRAW_AFTER: Final = TAKE_WITHIN + 0.5
@@ -46,6 +50,14 @@ class NodeNotAnswering(Exception):
         super().__init__(node)
         self.node = node
         self.begun = begun
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of the others last, and when."""
+
+    read_at: float
+    reports: list[NodeReport]
 
 
 class Nodes:
@@ -70,6 +82,7 @@ class Nodes:
         self._directory = directory
         self._status = status
         self._rooms = RoomList(rooms, environment)
+        self._known = _Known(trio.current_time(), [])
         self._elsewhere: tuple[float, list[RoomSummary]] = (-math.inf, [])
         self._environment = environment
         self._run_id = UUID(int=0) if name is None else environment.uuid()
@@ -77,7 +90,7 @@ class Nodes:
         """How many nodes there were in each state at the last report, this one included."""
 
     async def report(self) -> None:
-        """Store what this one is like now, and count the others.
+        """Store what this one is like now, and read what the others have reported.
 
         :raises StoreError: the store cannot be reached, or refuses.
         """
@@ -86,7 +99,10 @@ class Nodes:
             return
         rooms = await self._rooms.encoded_if_due()
         await self._directory.report(self.name, self._run_id, encoded(self._status()), rooms)
-        self.seen = Counter(each.state for each in await self.summaries())
+        began = trio.current_time()
+        reports = [each for each in await self._directory.reports() if each.name != self.name]
+        self._known = _Known(began, reports)
+        self.seen = Counter(each.state for each in self.summaries())
 
     async def leave(self) -> None:
         """Remove what this one has reported, as it ends.
@@ -95,38 +111,31 @@ class Nodes:
         """
         await self._directory.remove(self._run_id)
 
-    async def others(self) -> list[NodeReport]:
-        """Return the reports of the other nodes that are there, by name.
-
-        :raises StoreError: the store cannot be reached.
-        """
-        if self.name is None:
-            await trio.lowlevel.checkpoint()
-            return []
-        return [
-            each
-            for each in await self._directory.reports()
-            if each.name != self.name and each.age <= GONE_AFTER
-        ]
+    def others(self) -> list[NodeReport]:
+        """Return the reports of the other nodes that are there, by name."""
+        return [each for each in self._reports() if each.age <= GONE_AFTER]
 
     async def rooms_elsewhere(self) -> list[RoomSummary]:
         """Return the rooms of the other nodes that are there, as they were some seconds ago.
 
-        :raises StoreError: the store cannot be reached.
+        Without the store they are those that were known last.
         """
-        read_at, rooms = self._elsewhere
-        if self.name is None or trio.current_time() - read_at < _FRESH:
+        names = {each.run_id: each.name for each in self.others()}
+        if not names:
             await trio.lowlevel.checkpoint()
-            return rooms
-        names = {each.run_id: each.name for each in await self.others()}
-        stored = await self._directory.rooms(names) if names else {}
-        rooms = [
-            room
-            for run_id, of_node in stored.items()
-            for room in await decode_rooms(of_node, names[run_id])
-        ]
-        self._elsewhere = (trio.current_time(), rooms)
-        return rooms
+            return []
+        read_at, rooms = self._elsewhere
+        if trio.current_time() - read_at >= _FRESH:
+            with suppress(StoreError), trio.move_on_after(_READ_WITHIN):
+                stored = await self._directory.rooms(names)
+                rooms = [
+                    room
+                    for run_id, of_node in stored.items()
+                    for room in await decode_rooms(of_node, names[run_id])
+                ]
+            self._elsewhere = (trio.current_time(), rooms)
+        there = set(names.values())
+        return [room for room in rooms if room.node in there]
 
     async def ask(
         self, node: NodeReport, request: bytes, *, answer_within: float = ANSWER_WITHIN
@@ -142,6 +151,8 @@ class Nodes:
         request_id, began = self._environment.uuid(), trio.current_time()
         try:
             await self._directory.ask(request_id, node.run_id, request, TAKE_WITHIN)
+        except OutcomeUnknown:
+            pass  # it may be stored
         except StoreError:
             raise NodeNotAnswering(node.name, begun=False) from None
         withdrawing = True
@@ -173,19 +184,16 @@ class Nodes:
         """
         await self._directory.answer(request.id, answer)
 
-    async def summaries(self) -> tuple[NodeSummary, ...]:
-        """Return all nodes, by name; this one as it is now.
-
-        :raises StoreError: the store cannot be reached.
-        """
+    def summaries(self) -> tuple[NodeSummary, ...]:
+        """Return all nodes, by name: this one as it is now, the others as they have reported."""
         status = self._status()
         here = NodeSummary(
             node=self.name, here=True, state=state_of(status), reported=0.0, status=status
         )
-        if self.name is None:
-            await trio.lowlevel.checkpoint()
-            return (here,)
-        others = [
-            summary_of(each) for each in await self._directory.reports() if each.name != self.name
-        ]
+        others = map(summary_of, self._reports())
         return tuple(sorted((here, *others), key=lambda each: each.node or ""))
+
+    def _reports(self) -> list[NodeReport]:
+        """Return what the others have reported, as far as is known, with their ages by now."""
+        since = trio.current_time() - self._known.read_at
+        return [replace(each, age=each.age + since) for each in self._known.reports]

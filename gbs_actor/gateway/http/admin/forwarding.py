@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote, urlencode
+from urllib.parse import urlencode
 
 import structlog
 import trio
@@ -64,11 +64,8 @@ class Forwarding:
         self._nodes = nodes
 
     async def to(self, node: str, asked: Request, operator: Operator) -> Response:
-        """Return what another server responds to a request.
-
-        :raises StoreError: the store cannot be reached.
-        """
-        found = [each for each in await self._nodes.others() if each.name == node]
+        """Return what another server responds to a request."""
+        found = [each for each in self._nodes.others() if each.name == node]
         if not found:
             return failure_response(
                 Failure.because(Code.NOT_FOUND, f"There is no server {node:.40}, or it is gone.")
@@ -94,9 +91,8 @@ class Forwarding:
         They record nothing in the audit. ``None``: it has not responded.
 
         :param arguments: other ones than those of the request.
-        :raises StoreError: the store cannot be reached.
         """
-        others = await self._nodes.others()
+        others = self._nodes.others()
         if operator.forwarded or not others:
             return {}
         query = asked.args.to_dict(flat=False)
@@ -257,7 +253,7 @@ def _scope_of(message: ForwardedRequest) -> dict[str, Any]:
 
 def kind_of(path: str) -> str:
     """Return the first segment below ``/admin``."""
-    return unquote(path).removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
+    return path.removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
 
 
 def _failure(error: NodeNotAnswering) -> Failure:

@@ -52,7 +52,7 @@ def admin_sessions(
     operator of the whole server also sees those that are in no room.
     """
     clients, closed, rooms = services.clients, services.closed_sessions, services.rooms
-    node = services.nodes.name
+    nodes, node = services.nodes, services.nodes.name
     pages = SharedJson(services.environment.thread_time, share=_SHARE)
     blueprint = Blueprint("admin_sessions", __name__, url_prefix=ADMIN_PATH)
 
@@ -95,8 +95,6 @@ def admin_sessions(
                     f"Of several servers only the first {MAX_LIMIT} are shown; give a node.",
                 )
             others = await forwarding.to_others(request, operator, offset=0, limit=first)
-            if not others:
-                return await page()
             there = {
                 name: None if response is None else response.decoded(_page)
                 for name, response in others.items()
@@ -111,7 +109,7 @@ def admin_sessions(
                 missing=[name for name, each in there.items() if each is None],
             )
 
-        if node is None or operator.forwarded or "node" in request.args:
+        if not nodes.others() or operator.forwarded or "node" in request.args:
             return encoded_response(await pages.encoded((query, shown), page))
         # What others show depends on their rooms, and on the roles of this operator in them.
         key = (query, shown, operator.user)
