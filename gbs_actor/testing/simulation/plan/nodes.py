@@ -8,6 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from gbs_actor.contract.events import CommandEvent
+from gbs_actor.testing.simulation.plan.commands import IDS
 from gbs_actor.testing.simulation.plan.plan import Bus, Plan
 from gbs_actor.testing.simulation.plan.profiles import FAULTS, Profile
 from gbs_actor.testing.simulation.plan.steps import (
@@ -30,7 +32,7 @@ from gbs_actor.testing.simulation.plan.steps import (
 from gbs_actor.testing.store import Fault
 
 _BUSES: Final[tuple[Bus, ...]] = ("none", "perfect", "rough", "rough")
-_INTERVALS: Final = (0.25, 3.0, 3.0, 3.0, 10.0)
+_INTERVALS: Final = (0.25, 3.0, 3.0, 3.0, 5.0, 10.0)
 _COOL_DOWN: Final = 5.0
 """Seconds for which a room that has crashed too often rests: the default takes long."""
 _LONGEST_WAIT: Final = 7.0
@@ -41,6 +43,7 @@ MAX_MISSES: Final = 2
 _LOCKED_FAULTS: Final = tuple(
     fault for fault in Fault if fault not in (Fault.NONE, Fault.CONTENDED, Fault.HANGS_COMMITTED)
 )
+_LOST: Final = (Fault.LOST_BEFORE, Fault.LATE, Fault.LOST_AFTER, Fault.HANGS)
 _OF_A_NODE: Final = (CrashRoom, FailStore, Kill, Operate, Outage, Shutdown)
 
 
@@ -126,13 +129,38 @@ class _Spreading:
 
     def _ask_much(self) -> Iterator[Step]:
         """Several clients edit, or read, at once."""
-        registration = self.random.randint(1, self._plan.people)
-        for client in self._plan.clients:
-            chance, count = self.random.random(), self.random.choice((3, 10, 20))
-            if chance < 0.5:
-                yield KeepAsking(client.number, count, registration)
-            elif chance < 0.8:
-                yield KeepAsking(client.number, count)
+        random = self.random
+        registration, command = random.randint(1, self._plan.people), random.randrange(IDS)
+        first = random.randrange(3)
+        for index, client in enumerate(self._plan.clients):
+            number, count = client.number, random.choice((2, 5, 12))
+            if random.random() < 0.2:
+                continue
+            match (first + index) % 3:
+                case 0:
+                    yield KeepAsking(number, count, registration)
+                case 1:
+                    yield KeepAsking(number, count, registration, command=command)
+                case _:
+                    yield KeepAsking(number, count)
+
+    def _lose_batch(self) -> Iterator[Step]:
+        """A batch is lost, and another node is given a part of it."""
+        client = self.random.choice(self._plan.clients)
+        yield FailStore(self.random.choice(_LOST), "commit", 1, client.node)
+        shared, own = self._edit(client.number), self._edit(client.number)
+        shared = replace(shared, command=self.random.randrange(IDS))
+        yield from (shared, own)
+        if self.random.random() < 0.5:
+            yield Wait(self.random.choice((0.0, 0.02)))
+        yield replace(shared, client=self._client())
+
+    def _edit(self, client: int) -> Invoke:
+        argument = {
+            "lineupId": self.random.randint(1, self._plan.people),
+            "gbsNumber": self.random.randint(1, 3),
+        }
+        return Invoke(client, CommandEvent.UPDATE_GBS_NUMBER, argument)
 
     def _freeze(self) -> Iterator[Step]:
         yield Freeze(self.random.choice((0.1, 0.3, 1.0, 1.0, 7.0)), self._node())
@@ -165,6 +193,7 @@ _FAULTS: Final[tuple[Callable[[_Spreading], Iterator[Step]], ...]] = (
     _Spreading._freeze,
     _Spreading._freeze_editing,
     _Spreading._fail_locked,
+    _Spreading._lose_batch,
     _Spreading._cut_bus,
     _Spreading._start_node,
 )

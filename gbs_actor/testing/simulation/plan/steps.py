@@ -114,6 +114,8 @@ class KeepAsking(_Step, frozen=True, tag="keep asking"):
     """Whose group it changes; ``None``: it reads the list."""
     retreat: int = 0
     """Whose list."""
+    command: int | None = None
+    """Stands for a ``commandId``: it is one change, and the rest are repeats of it."""
 
 
 class StopReading(_Step, frozen=True, tag="stop reading"):

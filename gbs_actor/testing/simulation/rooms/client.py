@@ -299,9 +299,10 @@ class Client:
         if step.registration is None:
             self.read(Read(self.participant.number, step.retreat), taken)
             return
-        argument = {"lineupId": step.registration, "gbsNumber": 1 + step.count % 3}
+        number = 1 + step.count % 3 if step.command is None else 1
+        argument = {"lineupId": step.registration, "gbsNumber": number}
         event = CommandEvent.UPDATE_GBS_NUMBER
-        self.invoke(Invoke(self.participant.number, event, argument), taken)
+        self.invoke(Invoke(self.participant.number, event, argument, command=step.command), taken)
 
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""
