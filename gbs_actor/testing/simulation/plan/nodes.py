@@ -29,6 +29,7 @@ from gbs_actor.testing.simulation.plan.steps import (
     Wait,
     WriteElsewhere,
 )
+from gbs_actor.testing.simulation.retreats import LED
 from gbs_actor.testing.store import Fault
 
 _BUSES: Final[tuple[Bus, ...]] = ("none", "perfect", "rough", "rough")
@@ -44,6 +45,8 @@ _LOCKED_FAULTS: Final = tuple(
     fault for fault in Fault if fault not in (Fault.NONE, Fault.CONTENDED, Fault.HANGS_COMMITTED)
 )
 _LOST: Final = (Fault.LOST_BEFORE, Fault.LATE, Fault.LOST_AFTER, Fault.HANGS)
+_PAUSES: Final = (0.0, 0.0, 0.02, 0.05)
+"""Seconds between two questions of who asks much."""
 _OF_A_NODE: Final = (CrashRoom, FailStore, Kill, Operate, Outage, Shutdown)
 
 
@@ -125,24 +128,34 @@ class _Spreading:
     def _node(self) -> int:
         return self.random.randrange(self._count)
 
+    def _registration(self) -> int:
+        """Return the id of one whose group may be changed, as they lead none at first."""
+        return self.random.choice(
+            [id_ for id_ in range(1, self._plan.people + 1) if id_ not in LED]
+        )
+
     # -- what is put in between
 
     def _ask_much(self) -> Iterator[Step]:
         """Several clients edit, or read, at once."""
         random = self.random
-        registration, command = random.randint(1, self._plan.people), random.randrange(IDS)
-        first = random.randrange(3)
+        registration, command = self._registration(), random.randrange(IDS)
+        first = random.randrange(4)
         for index, client in enumerate(self._plan.clients):
-            number, count = client.number, random.choice((2, 5, 12))
+            asking = KeepAsking(
+                client.number, random.choice((2, 5, 12)), pause=random.choice(_PAUSES)
+            )
             if random.random() < 0.2:
                 continue
-            match (first + index) % 3:
-                case 0:
-                    yield KeepAsking(number, count, registration)
-                case 1:
-                    yield KeepAsking(number, count, registration, command=command)
+            match (first + index) % 4:
+                case 0 | 1:
+                    witness = self._client() if random.random() < 0.5 else None
+                    yield replace(asking, registration=registration, witness=witness)
+                case 2:
+                    yield replace(asking, registration=registration, command=command)
                 case _:
-                    yield KeepAsking(number, count)
+                    yield asking
+        yield Wait(random.choice((0.0, 0.3, 1.0)))
 
     def _lose_batch(self) -> Iterator[Step]:
         """A batch is lost, and another node is given a part of it."""
@@ -157,7 +170,7 @@ class _Spreading:
 
     def _edit(self, client: int) -> Invoke:
         argument = {
-            "lineupId": self.random.randint(1, self._plan.people),
+            "lineupId": self._registration(),
             "gbsNumber": self.random.randint(1, 3),
         }
         return Invoke(client, CommandEvent.UPDATE_GBS_NUMBER, argument)

@@ -264,10 +264,10 @@ class _ServerPlayer(Player[Client]):
         admitted = self.lineup.composition.clients.statistics().clients
         return self.disturbances.are_over and None not in numbers and admitted == len(numbers)
 
-    def passed(self, slug: str, tracepoint: Tracepoint) -> None:
+    def passed(self, slug: str, tracepoint: Tracepoint, node: int = 0) -> None:
         """See :class:`Player`; what a killed process still does is of no account."""
         if not self._killed:
-            super().passed(slug, tracepoint)
+            super().passed(slug, tracepoint, node)
 
     async def shut_down(self, step: steps.Shutdown) -> None:
         """See :class:`Player`."""
