@@ -28,6 +28,7 @@ class Layer(StrEnum):
 
     ROOMS = "rooms"
     SERVER = "server"
+    NODES = "nodes"
 
 
 def simulate(
@@ -39,7 +40,7 @@ def simulate(
         int, typer.Option("--jobs", "-j", min=1, max=MAX_JOBS, help="Processes beside each other.")
     ] = 1,
     layer: Annotated[
-        Layer, typer.Option(help="Rooms over a store; or the whole server behind a network.")
+        Layer, typer.Option(help="Rooms over a store; the whole server; or rooms of several nodes.")
     ] = Layer.ROOMS,
     profile: Annotated[
         str, typer.Option(help="What is drawn; general: everything, others: what is rare there.")

@@ -16,6 +16,8 @@ from gbs_actor.store.seed.seed import (
     SeedUnivGroup,
 )
 
+LED: Final = (1, 3)
+"""Registrations of the first retreat who lead a group."""
 _WHEN: Final = datetime(2023, 11, 1, 9, tzinfo=UTC)
 
 
@@ -50,7 +52,7 @@ def _seed(slug: str, people: int) -> RetreatSeed:
                 univ_group_number=1,
                 grade_number=1 + number % 2,
                 current_leader="리더",
-                is_leader=number in (0, 2),
+                is_leader=number + 1 in LED,
                 user_type=None,
                 schedules=(0, 1) if number % 3 else (0,),
                 registered_at=_WHEN,

@@ -1,7 +1,7 @@
 """Thousands of simulations, in slices that run beside each other.
 
-``SIMULATION_SEEDS`` sets how many of rooms there are in all; there is one of the whole server for
-five of these. ``FIRST_SIMULATION_SEED`` sets where they begin.
+``SIMULATION_SEEDS`` sets how many of rooms there are in all; there is one of the whole server,
+and one of several nodes, for five of these. ``FIRST_SIMULATION_SEED`` sets where they begin.
 """
 
 from __future__ import annotations
@@ -14,21 +14,27 @@ from typing import Final
 
 import pytest
 
-from gbs_actor.testing.simulation import PROFILES, draw, simulate
+from gbs_actor.testing.simulation import PROFILES, simulate
 from gbs_actor.testing.simulation.checker import check
 from gbs_actor.testing.simulation.plan import Plan
 from gbs_actor.testing.simulation.shrink import shrink, source
-from gbs_actor.testing.simulation.simulate import Layer
+from gbs_actor.testing.simulation.simulate import Layer, draw_for
 
 SLICES: Final = 8
 """Of each layer. For every one a process is started, which imports the whole server."""
 _OF_ROOMS: Final = int(os.environ.get("SIMULATION_SEEDS", "2000"))
-_SEEDS: Final[dict[Layer, int]] = {"rooms": _OF_ROOMS, "server": _OF_ROOMS // 5}
+_SEEDS: Final[dict[Layer, int]] = {
+    "rooms": _OF_ROOMS,
+    "server": _OF_ROOMS // 5,
+    "nodes": _OF_ROOMS // 5,
+}
 _FIRST: Final = int(os.environ.get("FIRST_SIMULATION_SEED", "0"))
 _IN_A_ROW: Final = 20
 _GENERAL: Final = 7
 """Of ten rows of so many seeds seven have the general profile; the others share the rest."""
-_NARROW: Final = [name for name in PROFILES if name not in ("general", "large")]
+_NARROW: Final = [name for name in PROFILES if name not in ("general", "nodes", "large")]
+_ON_NODES: Final = ("fence", "repeats", "batches", "kills", "since", "general")
+"""What is played on several nodes besides what is meant for them."""
 _TWICE: Final = 20
 """One in so many is run again, in another process."""
 _ATTEMPTS: Final = 300
@@ -64,7 +70,8 @@ def _cases(layer: Layer, number: int) -> Iterator[tuple[int, str]]:
     """Yield the seeds of a slice, and their profiles."""
     for seed in range(_FIRST + number, _FIRST + _SEEDS[layer], SLICES):
         is_general = seed // _IN_A_ROW % 10 < _GENERAL
-        yield seed, "general" if is_general else _NARROW[seed % len(_NARROW)]
+        general, narrow = ("nodes", _ON_NODES) if layer == "nodes" else ("general", _NARROW)
+        yield seed, general if is_general else narrow[seed % len(narrow)]
 
 
 def _hashes_elsewhere(layer: Layer, cases: list[str]) -> list[str]:
@@ -84,7 +91,7 @@ def _explained(layer: Layer, seed: int, profile: str, rule: str) -> str:
     def fails(plan: Plan) -> bool:
         return any(each.rule == rule for each in check(simulate(plan, layer=layer).history))
 
-    plan = draw(seed, profile, networked=layer == "server")
+    plan = draw_for(layer, seed, profile)
     small = shrink(plan, fails, attempts=_ATTEMPTS)
     trace = simulate(small, layer=layer)
     found = "\n".join(map(str, check(trace.history)))

@@ -42,7 +42,7 @@ async def play(plan: Plan, counters: Counter[str]) -> History:
 class _NodesPlayer(Player[Client]):
     """One simulation of several nodes."""
 
-    quiet_time = 20.0
+    quiet_time = 12.0
 
     def __init__(self, plan: Plan, counters: Counter[str]) -> None:
         super().__init__(plan, counters)

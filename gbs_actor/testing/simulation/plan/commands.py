@@ -17,7 +17,7 @@ Argument = dict[str, Any]
 _TEXTS: Final = ("", "a", "b", " a ", "c")
 _COLORS: Final = (None, None, "#FECACA", "#bbf7d0", "transparent")
 _GROUPS: Final = 5
-_IDS: Final = 6
+IDS: Final = 6
 """Different command ids."""
 
 _USUAL: Final[Mapping[str, float]] = {
@@ -77,7 +77,7 @@ class Commands:
             memo_of = self.registration(retreat)
         if event == CommandEvent.UNDO:
             if self._chance(0.4):
-                undoes_command = random.randrange(_IDS)
+                undoes_command = random.randrange(IDS)
             else:
                 undoes = random.choice((0, 0, 1, 1, 2, 3, 5, -1))
         return Invoke(
@@ -85,7 +85,7 @@ class Commands:
             event,
             argument,
             behind=random.choice((0, 0, 0, 1, 2, 5, -1)) if self._chance(profile.based) else None,
-            command=random.randrange(_IDS) if self._chance(profile.repeats) else None,
+            command=random.randrange(IDS) if self._chance(profile.repeats) else None,
             memo_of=memo_of,
             undoes=undoes,
             undoes_command=undoes_command,

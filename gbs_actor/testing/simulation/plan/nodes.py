@@ -8,6 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from gbs_actor.contract.events import CommandEvent
+from gbs_actor.testing.simulation.plan.commands import IDS
 from gbs_actor.testing.simulation.plan.plan import Bus, Plan
 from gbs_actor.testing.simulation.plan.profiles import FAULTS, Profile
 from gbs_actor.testing.simulation.plan.steps import (
@@ -27,10 +29,11 @@ from gbs_actor.testing.simulation.plan.steps import (
     Wait,
     WriteElsewhere,
 )
+from gbs_actor.testing.simulation.retreats import LED
 from gbs_actor.testing.store import Fault
 
 _BUSES: Final[tuple[Bus, ...]] = ("none", "perfect", "rough", "rough")
-_INTERVALS: Final = (0.25, 3.0, 3.0, 3.0, 10.0)
+_INTERVALS: Final = (0.25, 3.0, 3.0, 3.0, 5.0, 10.0)
 _COOL_DOWN: Final = 5.0
 """Seconds for which a room that has crashed too often rests: the default takes long."""
 _LONGEST_WAIT: Final = 7.0
@@ -41,6 +44,9 @@ MAX_MISSES: Final = 2
 _LOCKED_FAULTS: Final = tuple(
     fault for fault in Fault if fault not in (Fault.NONE, Fault.CONTENDED, Fault.HANGS_COMMITTED)
 )
+_LOST: Final = (Fault.LOST_BEFORE, Fault.LATE, Fault.LOST_AFTER, Fault.HANGS)
+_PAUSES: Final = (0.0, 0.0, 0.02, 0.05)
+"""Seconds between two questions of who asks much."""
 _OF_A_NODE: Final = (CrashRoom, FailStore, Kill, Operate, Outage, Shutdown)
 
 
@@ -122,17 +128,52 @@ class _Spreading:
     def _node(self) -> int:
         return self.random.randrange(self._count)
 
+    def _registration(self) -> int:
+        """Return the id of one whose group may be changed, as they lead none at first."""
+        return self.random.choice(
+            [id_ for id_ in range(1, self._plan.people + 1) if id_ not in LED]
+        )
+
     # -- what is put in between
 
     def _ask_much(self) -> Iterator[Step]:
         """Several clients edit, or read, at once."""
-        registration = self.random.randint(1, self._plan.people)
-        for client in self._plan.clients:
-            chance, count = self.random.random(), self.random.choice((3, 10, 20))
-            if chance < 0.5:
-                yield KeepAsking(client.number, count, registration)
-            elif chance < 0.8:
-                yield KeepAsking(client.number, count)
+        random = self.random
+        registration, command = self._registration(), random.randrange(IDS)
+        first = random.randrange(4)
+        for index, client in enumerate(self._plan.clients):
+            asking = KeepAsking(
+                client.number, random.choice((2, 5, 12)), pause=random.choice(_PAUSES)
+            )
+            if random.random() < 0.2:
+                continue
+            match (first + index) % 4:
+                case 0 | 1:
+                    witness = self._client() if random.random() < 0.5 else None
+                    yield replace(asking, registration=registration, witness=witness)
+                case 2:
+                    yield replace(asking, registration=registration, command=command)
+                case _:
+                    yield asking
+        yield Wait(random.choice((0.0, 0.3, 1.0)))
+
+    def _lose_batch(self) -> Iterator[Step]:
+        """A batch is lost, and another node is given a part of it."""
+        client = self.random.choice(self._plan.clients)
+        yield FailStore(self.random.choice(_LOST), "commit", 1, client.node)
+        shared, own = self._edit(client.number), self._edit(client.number)
+        shared = replace(shared, command=self.random.randrange(IDS))
+        yield from (shared, own)
+        if self.random.random() < 0.5:
+            yield Wait(self.random.choice((0.0, 0.02)))
+        yield replace(shared, client=self._client())
+
+    def _edit(self, client: int) -> Invoke:
+        argument = {
+            "lineupId": self._registration(),
+            "gbsNumber": self.random.randint(1, 3),
+        }
+        return Invoke(client, CommandEvent.UPDATE_GBS_NUMBER, argument)
 
     def _freeze(self) -> Iterator[Step]:
         yield Freeze(self.random.choice((0.1, 0.3, 1.0, 1.0, 7.0)), self._node())
@@ -165,6 +206,7 @@ _FAULTS: Final[tuple[Callable[[_Spreading], Iterator[Step]], ...]] = (
     _Spreading._freeze,
     _Spreading._freeze_editing,
     _Spreading._fail_locked,
+    _Spreading._lose_batch,
     _Spreading._cut_bus,
     _Spreading._start_node,
 )

@@ -114,6 +114,12 @@ class KeepAsking(_Step, frozen=True, tag="keep asking"):
     """Whose group it changes; ``None``: it reads the list."""
     retreat: int = 0
     """Whose list."""
+    command: int | None = None
+    """Stands for a ``commandId``: it is one change, and the rest are repeats of it."""
+    witness: int | None = None
+    """A client that reads the list at each of the answers."""
+    pause: float = 0.0
+    """Seconds after each of them."""
 
 
 class StopReading(_Step, frozen=True, tag="stop reading"):

@@ -62,6 +62,8 @@ class Run(Protocol):
     disturbances: Disturbances
     nursery: trio.Nursery
     """For what outlives a server."""
+    clients: dict[int, Client]
+    """All of them, by number."""
 
     def server_of(self, client: int) -> SimServer:
         """Return the server that a client speaks to."""
@@ -293,15 +295,27 @@ class Client:
             return
 
         def taken(reply: Json) -> None:
+            witness = None if step.witness is None else self._run.clients.get(step.witness)
+            if witness is not None and witness.server.is_running:
+                witness.read(Read(witness.participant.number, step.retreat))
             if reply["status"] == "OK":
-                self.keep_asking(replace_step(step, count=step.count - 1))
+                rest = replace_step(step, count=step.count - 1)
+                if step.pause:
+                    self._run.nursery.start_soon(self._keep_asking_later, rest)
+                else:
+                    self.keep_asking(rest)
 
         if step.registration is None:
             self.read(Read(self.participant.number, step.retreat), taken)
             return
-        argument = {"lineupId": step.registration, "gbsNumber": 1 + step.count % 3}
+        number = 1 + step.count % 3 if step.command is None else 1
+        argument = {"lineupId": step.registration, "gbsNumber": number}
         event = CommandEvent.UPDATE_GBS_NUMBER
-        self.invoke(Invoke(self.participant.number, event, argument), taken)
+        self.invoke(Invoke(self.participant.number, event, argument, command=step.command), taken)
+
+    async def _keep_asking_later(self, step: KeepAsking) -> None:
+        await trio.sleep(step.pause)
+        self.keep_asking(step)
 
     def stop_reading(self) -> None:
         """Take nothing more off the connection."""

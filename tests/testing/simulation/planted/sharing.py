@@ -43,6 +43,8 @@ SHARING: Final = (
         "nodes",
         (Freshness.run, "query, self._next = self._next, None", "query = self._next"),
         (Freshness.run, "query.done.set()", "self._next = None\n            query.done.set()"),
+        (Freshness.run, "query.number = self.begin()", "pass"),
+        (Freshness.run, "query.failure = None", "query.failure, query.number = None, self.begin()"),
         layer="nodes",
     ),
     bug(
