@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from tests.cluster.verification import Counts, check
 from tests.cluster.writers import Writer, writers
 from tests.faults.database import Contents, contents_at
 
+MOMENT = 0.2
+"""Seconds behind the begin of edits within which a fault happens."""
 SAMPLE = 0.1
 """Seconds between two looks at how many edits are acknowledged."""
 EQUAL = 30.0
@@ -85,10 +88,16 @@ class Load:
             while self.total < target:
                 await self._progress.wait()
 
+    async def hurry(self) -> None:
+        """Let all clients give their next edit now."""
+        await self.swarm.hurry()
+        for writer in self.writers:
+            writer.hurry()
+
     async def stop(self) -> None:
         """Return once no client has an edit under way."""
         for writer in self.writers:
-            writer.stopping = True
+            writer.stop()
         await self.swarm.stop()
 
 
@@ -103,6 +112,7 @@ class Campaign:
     counts: Counts | None = None
     """What was verified, behind the block."""
     _nodes: cycle[str] = field(init=False)
+    _chance: random.Random = field(default_factory=lambda: random.Random(1))
 
     def __post_init__(self) -> None:
         self._nodes = cycle(self.cluster.nodes)
@@ -117,6 +127,9 @@ class Campaign:
         self.load.reset_pause()
         began = trio.current_time()
         lag = None
+        # All clients edit now, so that the fault has something to cut, at any point of a commit.
+        await self.load.hurry()
+        await trio.sleep(self._chance.random() * MOMENT)
         async with fault.action(self.cluster, node):
             if fault.held:
                 await trio.sleep(hold)

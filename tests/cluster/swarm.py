@@ -60,6 +60,10 @@ class Swarm:
         self.count = (await self._perform("acknowledged"))["acknowledged"]
         return self.count
 
+    async def hurry(self) -> None:
+        """Let all give their next edit now."""
+        await self._perform("hurry")
+
     async def stop(self) -> None:
         """Let them finish the edits under way, and begin no others."""
         await self._perform("stop")

@@ -51,19 +51,34 @@ class Writer(ABC):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ledger = Ledger(plan.name)
-        self.stopping = False
+        self._stopping = False
+        self._hurried = trio.Event()
         self._chance = random.Random(plan.number)
 
     async def run(self) -> None:
         """Edit at the plan's pace; return when told to stop, with no edit under way."""
-        await trio.sleep(self._chance.random() * self.plan.interval)
+        await self._pause_until(trio.current_time() + self._chance.random() * self.plan.interval)
         turn = 0
-        while not self.stopping:
+        while not self._stopping:
             next_at = trio.current_time() + self.plan.interval
             if (edit := self._chosen(turn)) is not None:
                 await self.give(edit)
             turn += 1
-            await trio.sleep_until(next_at)
+            await self._pause_until(next_at)
+
+    async def _pause_until(self, time: float) -> None:
+        with trio.move_on_at(time):
+            await self._hurried.wait()
+
+    def hurry(self) -> None:
+        """Let it give its next edit now."""
+        self._hurried.set()
+        self._hurried = trio.Event()
+
+    def stop(self) -> None:
+        """Let it finish the edit under way, and end."""
+        self._stopping = True
+        self.hurry()
 
     async def give(self, edit: Edit) -> None:
         """Give an edit until it is acknowledged or refused for good."""

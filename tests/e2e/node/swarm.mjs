@@ -74,6 +74,9 @@ class PlainSocket {
 }
 
 let stopping = false;
+let hurry; // ends the pauses between edits
+const nextHurry = () => new Promise((done) => (hurry = done));
+let hurried = nextHurry();
 let acknowledged = 0;
 
 class Client {
@@ -200,11 +203,11 @@ class Client {
 
   async run() {
     await this.joined();
-    await pause(Math.random() * this.interval);
+    await Promise.race([pause(Math.random() * this.interval), hurried]);
     for (let turn = 0; !stopping; turn += 1) {
       const next = performance.now() + this.interval;
       await this.#editOnce(turn);
-      await pause(Math.max(0, next - performance.now()));
+      await Promise.race([pause(Math.max(0, next - performance.now())), hurried]);
     }
   }
 
@@ -227,9 +230,16 @@ const operations = {
   async acknowledged() {
     return { acknowledged };
   },
+  /** Lets all give their next edit now. */
+  async hurry() {
+    hurry();
+    hurried = nextHurry();
+    return {};
+  },
   /** Finishes the edits under way. */
   async stop() {
     stopping = true;
+    hurry();
     await running;
     return {};
   },
