@@ -9,7 +9,7 @@ import typer
 from gbs_actor import __version__
 from gbs_actor.cli.admin import admin
 from gbs_actor.cli.checking import check
-from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, verify
+from gbs_actor.cli.database import demo_data, migrate, new_epoch, prune, reload, verify
 from gbs_actor.cli.events import events
 from gbs_actor.cli.line_up import export, history, import_sheet, undo
 from gbs_actor.cli.output import echo
@@ -63,6 +63,7 @@ app.command()(check)
 app.command()(migrate)
 app.command("demo-data")(demo_data)
 app.command("new-epoch")(new_epoch)
+app.command()(reload)
 app.command()(prune)
 app.command()(verify)
 app.command()(simulate)

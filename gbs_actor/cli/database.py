@@ -1,6 +1,7 @@
-"""The commands for the database: ``migrate``, ``demo-data``, ``new-epoch``, ``prune``, ``verify``.
+"""The commands for the database.
 
-Each opens the database as its only server: while another is running, it fails with a sentence.
+Each opens the database as its only server: while another is running, it fails with a sentence. But
+for ``reload``, which is for servers that run.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gbs_actor.cli.failures import FAILED, CommandFailed, expected_failures
+from gbs_actor.cli.failures import FAILED, WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.cli.output import echo
 from gbs_actor.cli.progress import Progress, progress_bar
 from gbs_actor.cli.settings import ConfigOption, load_settings
@@ -123,6 +124,32 @@ def new_epoch(
         if slug is not None and count == 0:
             raise CommandFailed(f"There is no retreat {slug}.")
         echo(f"{count} {'retreat has' if count == 1 else 'retreats have'} a new epoch.")
+
+
+def reload(
+    slug: Annotated[str, typer.Argument(help="The retreat.")], config: ConfigOption = None
+) -> None:
+    """Make all servers and their clients load a retreat again; the servers go on running.
+
+    They notice what other programs change in the tables, by triggers. These do not see what
+    comes by replication, or was restored into a table.
+    """
+    import trio
+
+    from gbs_actor.store.postgres.outside import reload as reload_retreat
+
+    with expected_failures():
+        store = load_settings(config).store
+        if store.database_url is None:
+            raise CommandFailed("It is for a database of GBS_DATABASE_URL.", WRONG_USAGE)
+        url, timeout = store.database_url.get_secret_value(), store.database_connect_timeout
+
+        async def run() -> bool:
+            return await reload_retreat(url, slug, trio.current_time() + timeout)
+
+        if not trio.run(run):
+            raise CommandFailed(f"There is no retreat {slug}.")
+        echo(f"Retreat {slug} is loaded again.")
 
 
 def prune(

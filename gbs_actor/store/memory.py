@@ -178,14 +178,6 @@ class MemoryStore:
         )
         self._written.add(stored.id)
 
-    async def reload(self, slug: str) -> bool:
-        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
-        await trio.lowlevel.checkpoint()
-        if slug not in self._by_slug:
-            return False
-        self.write_outside(slug, whole=True)
-        return True
-
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         await self._contact()

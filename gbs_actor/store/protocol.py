@@ -527,16 +527,6 @@ class AdminStore(Store, Protocol):
         """
         ...
 
-    async def reload(self, slug: str) -> bool:
-        """Make all servers and clients load a retreat anew; return whether there is one.
-
-        For changes that other programs make and that the store does not notice, as replication
-        and restores.
-
-        :raises StoreUnavailable: it is not known whether it took effect; may be repeated.
-        """
-        ...
-
     async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
         """Remove old log entries of all retreats, and return how many.
 

@@ -409,6 +409,8 @@ def apply(rows: Rows, payload: dict[str, Any]) -> None:
     """Apply a ``lineups-updated`` as the contract says."""
     for row in payload["rows"]:
         rows[row["id"]] = row
+    for row_id in payload.get("removed", ()):
+        rows.pop(row_id, None)
     for group in payload["groups"]:
         values = {name: group[name] for name in group if name not in {"gbsNumber", "revision"}}
         for row in rows.values():

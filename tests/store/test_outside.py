@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 import trio
 
+from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.commands import (
     Action,
@@ -22,6 +23,7 @@ from gbs_actor.lineup.commands import (
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Memo, Registration
 from gbs_actor.store.postgres.connection import DbConnection, connect
+from gbs_actor.store.postgres.outside import reload
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Delta, RowsLocked
 from gbs_actor.store.verification import verify
@@ -384,14 +386,14 @@ class TestMany:
         assert changed.person.schedule_ids == (1,)
 
     async def test_a_reload_makes_everybody_load_anew(
-        self, postgres: PostgresStore, outside: DbConnection
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
     ) -> None:
         desk = await Desk.of(postgres)
         await ask(outside, "SET session_replication_role = replica")
         await ask(outside, ASSIGN, PLAIN, 1)
         assert await noted(outside) == 0
-        assert await postgres.reload("winter")
-        assert not await postgres.reload("nowhere")
+        assert await reload(database_url, "winter", soon())
+        assert not await reload(database_url, "nowhere", soon())
         delta = await delta_of(desk)
         assert not delta.complete
         assert delta.version.removal_revision == 1
@@ -563,4 +565,91 @@ class TestCommits:
         changes = await desk.decide(AssignNumber(PLAIN, 5))
         async with postgres.locked(desk.retreat_id, desk.board.epoch, 1) as retreat:
             await retreat.commit(desk.attempt(changes))
+        await check_log(desk)
+
+
+_AUDIT: Final = """
+CREATE TABLE audit (
+    id bigint GENERATED ALWAYS AS IDENTITY, registration_id bigint, former bigint, latter bigint,
+    own boolean
+);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF old.gbs_id IS DISTINCT FROM new.gbs_id THEN
+        INSERT INTO audit (registration_id, former, latter, own) VALUES (new.id,
+            (SELECT number FROM gbs WHERE id = old.gbs_id),
+            (SELECT number FROM gbs WHERE id = new.gbs_id),
+            current_setting('gbs.own', true) IS NOT DISTINCT FROM 'on');
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit AFTER UPDATE ON user_retreat_registration
+    FOR EACH ROW EXECUTE FUNCTION audit();
+"""
+"""Notes each number that is replaced, by whom, and in the order of the row's own lock."""
+
+
+class TestRaces:
+    @pytest.mark.parametrize("batch", [1, 2])
+    async def test_no_value_of_another_program_is_overwritten_by_who_did_not_know_it(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str, batch: int
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await outside.execute(_AUDIT, deadline=soon())
+        done = trio.Event()
+        moves = 0
+
+        async def move_outside(seed: int) -> None:
+            """Move people without a pause; every second transaction takes its time to end."""
+            async with other_program(database_url) as psql:
+                for number in range(60):
+                    async with psql.transaction(deadline=soon()):
+                        await ask(psql, ASSIGN, PLAIN + (number + seed) % 2, (1, 5)[number % 2])
+                        if number % 2:
+                            await ask(psql, "SELECT pg_sleep(0.002)")
+
+        async def move() -> None:
+            nonlocal moves
+            number = 0
+            while not done.is_set():
+                number += 1
+                retreat = await desk.loaded()
+                desk.board = Board(retreat)
+                people = (PLAIN, OTHER)[:batch] if number % 2 else (OTHER, PLAIN)[:batch]
+                wanted = [AssignNumber(person, number % 50 + 10) for person in people]
+                try:
+                    moves += await desk.try_commit(await desk.decide(*wanted)) is None
+                except RowsLocked:
+                    continue
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move)
+            async with trio.open_nursery() as programs:
+                for seed in range(2):
+                    programs.start_soon(move_outside, seed)
+            done.set()
+        await postgres.absorb()
+        logged: dict[tuple[int, int], tuple[object, object]] = {}
+        for entry in await postgres.log(desk.retreat_id, limit=10_000):
+            for before, after in entry.written():
+                if before.field is Field.GBS_NUMBER and before.registration_id is not None:
+                    key = (before.registration_id, entry.revision)
+                    logged[key] = (before.value, after.value)
+        for person in (PLAIN, OTHER):
+            written = [pair for (id_, _), pair in sorted(logged.items()) if id_ == person]
+            assert [before for before, _ in written[1:]] == [after for _, after in written[:-1]]
+            replaced = await ask(
+                outside,
+                "SELECT former, latter FROM audit WHERE registration_id = $1 AND own ORDER BY id",
+                person,
+            )
+            own = [
+                (before, after)
+                for before, after in written
+                if not isinstance(after, int) or after >= 10
+            ]
+            # What a commit has replaced is what it was decided on.
+            assert own == [(row["former"], row["latter"]) for row in replaced]
+        assert moves
         await check_log(desk)

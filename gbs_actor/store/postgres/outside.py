@@ -10,8 +10,15 @@ import logging
 from collections.abc import Collection
 from typing import Final
 
-from gbs_actor.store.postgres.connection import DbConnection, ServerRefused
+from gbs_actor.store.postgres.connection import (
+    ConnectionLost,
+    DbConnection,
+    ServerRefused,
+    connect,
+)
 from gbs_actor.store.postgres.database import Database
+from gbs_actor.store.postgres.pool import connect_with_retries
+from gbs_actor.store.protocol import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +69,21 @@ class Outside:
 
         return await self._database.read(run)
 
-    async def reload(self, slug: str) -> bool:
-        """See :meth:`AdminStore.reload() <gbs_actor.store.protocol.AdminStore.reload>`."""
-        (row,) = await self._database.fetch(_RELOAD, slug)
-        return row["revision"] is not None
+
+async def reload(dsn: str, slug: str, deadline: float) -> bool:
+    """Make all servers and clients load a retreat anew; return whether there is one.
+
+    For changes that no trigger notes, as those of replication and restores. Servers may run.
+
+    :param dsn: the database's address.
+    :param deadline: Trio time.
+    :raises StoreUnavailable: it cannot be reached, or is not of this version; may be repeated.
+    """
+    connection = await connect_with_retries(lambda until: connect(dsn, deadline=until), deadline)
+    try:
+        (row,) = await connection.fetch(_RELOAD, slug, deadline=deadline)
+    except (ConnectionLost, ServerRefused) as error:
+        raise StoreUnavailable(f"the retreat cannot be reloaded: {error}") from None
+    finally:
+        connection.terminate()
+    return row["revision"] is not None

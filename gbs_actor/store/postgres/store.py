@@ -391,10 +391,6 @@ class PostgresStore:
             return 0
         return len(await self._write(queries.NEW_EPOCH, slug))
 
-    async def reload(self, slug: str) -> bool:
-        """See :class:`~gbs_actor.store.protocol.AdminStore`."""
-        return is_storable(slug) and await self._outside.reload(slug)
-
     async def prune_log(self, before: datetime, progress: Progress | None = None) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`.
 
