@@ -225,23 +225,23 @@ class TestHeldRows:
 
 
 class TestDeltas:
-    async def test_a_registration_that_was_removed_makes_a_delta_incomplete(
+    async def test_what_is_older_than_a_change_of_all_rows_gets_an_incomplete_delta(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1), AssignNumber(OTHER, 5))
-        await ask(outside, "UPDATE retreat SET removal_revision = 2")
+        await ask(outside, "UPDATE retreat SET full_revision = 2")
         for revision, complete in ((1, False), (2, True)):
             delta = await postgres.delta(desk.retreat_id, desk.board.epoch, revision)
             assert delta is not None
             assert delta.complete is complete
-            assert delta.version.removal_revision == 2
 
     async def test_what_other_programs_have_changed_is_in_it(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
         await desk.commit([desk.fence()])
+        await ask(outside, "SET gbs.own = 'on'")
         await ask(outside, "UPDATE user_retreat_registration SET row_revision = 1 WHERE id = 4")
         delta = await postgres.delta(desk.retreat_id, desk.board.epoch, 0)
         assert delta is not None
