@@ -68,6 +68,7 @@ async def test_those_on_all_servers_are_shown_to_all(autojump_clock: MockClock) 
         await trio.sleep(5)
         for client in clients[1:]:
             assert people(client) == {1: 1, 2: 1, 3: 1}
+        assert [node.supervisor.counts().other_servers for node in (a, b, c)] == [2, 2, 2]
 
 
 async def test_one_who_joins_a_room_that_starts_is_sent_who_is_elsewhere(
@@ -168,6 +169,7 @@ async def test_a_server_that_is_not_heard_of_takes_its_people_and_marks_with_it(
         await trio.sleep(3)
         assert people(client) == {1: 1}
         assert marks(client) == set()
+        assert a.supervisor.counts().other_servers == 0
         assert people(other) == {1: 1, 2: 1}  # it hears the other
 
 
