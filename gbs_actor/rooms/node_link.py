@@ -44,6 +44,11 @@ class NodeLink:
         self._pause: trio.CancelScope | None = None
         bus.listen(self._receive)
 
+    @property
+    def other_servers(self) -> int:
+        """How many servers there are whose presence is shown here."""
+        return len(self._nodes)
+
     # -- for rooms
 
     def committed(self, retreat_id: int, epoch: str, revision: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -40,9 +40,6 @@ class OtherNodes:
 
     def __len__(self) -> int:
         return len(self._nodes)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
 
     def hear(self, name: str, now: float, *, gap: bool) -> bool:
         """Note a message of a node; return whether it is to be heeded: of too many it is not.

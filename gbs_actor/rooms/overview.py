@@ -61,6 +61,8 @@ class RoomCounts(RoomTotals, frozen=True, kw_only=True):
     """Reads of the revisions that rooms have in the store."""
     behind: float
     """Seconds for which rooms may lack what other servers have changed."""
+    other_servers: int
+    """Those whose presence is shown here."""
 
 
 def counts_of(
@@ -70,6 +72,7 @@ def counts_of(
     crashes: int,
     checks: int,
     behind: float,
+    other_servers: int,
 ) -> RoomCounts:
     """Return the rooms as they are now. A thousand of them take half a millisecond.
 
@@ -85,6 +88,7 @@ def counts_of(
         crashes=crashes,
         checks=checks,
         behind=behind,
+        other_servers=other_servers,
     )
 
 

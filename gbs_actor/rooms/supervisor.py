@@ -412,6 +412,7 @@ class RoomSupervisor:
             crashes=self._crashes,
             checks=self._freshness.checks,
             behind=self._anti_entropy.behind if self._freshness.shared else 0.0,
+            other_servers=0 if self._link is None else self._link.other_servers,
         )
 
     async def loads(self, named: int) -> RoomLoads:

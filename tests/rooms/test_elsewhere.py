@@ -68,6 +68,7 @@ async def test_those_on_all_servers_are_shown_to_all(autojump_clock: MockClock) 
         await trio.sleep(5)
         for client in clients[1:]:
             assert people(client) == {1: 1, 2: 1, 3: 1}
+        assert [node.supervisor.counts().other_servers for node in (a, b, c)] == [2, 2, 2]
 
 
 async def test_one_who_joins_a_room_that_starts_is_sent_who_is_elsewhere(
@@ -168,6 +169,7 @@ async def test_a_server_that_is_not_heard_of_takes_its_people_and_marks_with_it(
         await trio.sleep(3)
         assert people(client) == {1: 1}
         assert marks(client) == set()
+        assert a.supervisor.counts().other_servers == 0
         assert people(other) == {1: 1, 2: 1}  # it hears the other
 
 
@@ -367,3 +369,42 @@ async def test_those_of_other_servers_stand_in_the_order_of_the_servers(
         await a.client(3)
         await trio.sleep(5)
         assert [user.user_id for user in watcher.presences[-1].users] == [1, 3, 2]
+
+
+async def test_however_often_it_is_asked_for_a_room_is_sent_twice_a_second_at_most(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    async with nodes(1, hub=hub) as (a,):
+        await a.client(1)
+        await trio.sleep(5)
+        (retreat_id,) = {people.retreat_id for each in hub.messages for people in each.people}
+        hub.sent.clear()
+        for serial in range(1, 101):
+            hub.inject(
+                b'{"v":1,"node":"z","serial":%d,"run":"x","wanted":[[["0"],[%d]]]}'
+                % (serial, retreat_id)
+            )
+            await trio.sleep(0.04)
+        await trio.sleep(1)
+        answers = [people for message in hub.messages for people in message.people]
+        assert 8 <= len(answers) <= 10
+
+
+async def test_those_whom_servers_do_not_name_count_for_each_server(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    async with nodes(1, hub=hub) as (a,):
+        client = await a.client(1)
+        await trio.sleep(5)
+        (retreat_id,) = {people.retreat_id for each in hub.messages for people in each.people}
+        for node in (b"y", b"z"):
+            hub.inject(
+                b'{"v":1,"node":"%s","serial":1,"run":"x","people":[[%d,5,[[2,"b",1]],[]]]}'
+                % (node, retreat_id)
+            )
+        await trio.sleep(3)
+        presence = client.presences[-1]
+        assert [(user.user_id, user.connections) for user in presence.users] == [(1, 1), (2, 2)]
+        assert presence.total == 2 + 4 + 4

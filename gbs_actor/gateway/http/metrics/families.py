@@ -199,6 +199,7 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
         "For how long what other servers have changed may be missing here.",
         rooms.behind,
     )
+    yield _gauge("gbs_other_servers", "Servers whose users are shown here.", rooms.other_servers)
 
 
 def _pages(taken: Snapshot) -> Iterator[Metric]:

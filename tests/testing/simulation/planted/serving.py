@@ -56,7 +56,7 @@ SERVING: Final = (
     bug(
         "who leaves stays in the list of who is there",
         "calm",
-        (RoomHandle.remove, "self.presence.change()", "pass"),
+        (RoomHandle.remove, "self.note_people()", "pass"),
     ),
     bug(
         "who joins another room stays in the former one",
@@ -73,8 +73,8 @@ SERVING: Final = (
         "marks",
         (
             EditingMarks.begin,
-            "self._unsent.setdefault(subscriber, former)",
-            "self._unsent[subscriber] = None",
+            "self._unsent.setdefault(editor, former)",
+            "self._unsent[editor] = None",
         ),
     ),
     bug(
