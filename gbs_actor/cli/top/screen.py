@@ -164,8 +164,8 @@ def _rooms(snapshot: Snapshot) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last error", no_wrap=True, overflow="ellipsis")
     for room in snapshot.rooms.rooms:
-        name, *figures = _cells(room)
-        table.add_row(name, *([Text(visible(room.node or ""))] if several else ()), *figures)
+        slug, *figures = _cells(room)
+        table.add_row(slug, *([Text(visible(room.node or ""))] if several else ()), *figures)
     if not snapshot.rooms.rooms:
         table.add_row(Text("no room", style="dim"))
     return table
