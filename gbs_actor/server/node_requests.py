@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 import trio
 
-from gbs_actor.gateway.nodes import Nodes
 from gbs_actor.store.nodes import NodeRequest
 from gbs_actor.store.protocol import CommitRefused, StoreError
 
@@ -21,6 +20,18 @@ Serve = Callable[[bytes], Awaitable[bytes]]
 """Serves a request and returns the answer; may be called while another one is under way."""
 
 
+class Inbox(Protocol):
+    """Where requests come from: :class:`~gbs_actor.gateway.nodes.Nodes`."""
+
+    async def take(self, limit: int) -> list[NodeRequest]:
+        """Return requests, the oldest first; each is returned once."""
+        ...
+
+    async def answer(self, request: NodeRequest, answer: bytes) -> None:
+        """Answer one of them."""
+        ...
+
+
 class NodeRequests:
     """Looks for requests again and again, and serves them.
 
@@ -31,7 +42,7 @@ class NodeRequests:
     :param interval: seconds between two looks.
     """
 
-    def __init__(self, nodes: Nodes, serve: Serve, *, too_large: bytes, interval: float) -> None:
+    def __init__(self, nodes: Inbox, serve: Serve, *, too_large: bytes, interval: float) -> None:
         self._nodes = nodes
         self._serve = serve
         self._too_large = too_large

@@ -452,3 +452,17 @@ def test_a_server_on_another_database_is_noticed(
 ) -> None:
     report = Report(command, GBS_PORT=str(server.port), GBS_DATABASE_URL=database_url)
     assert "uses another database" in report.of("server")
+
+
+def test_the_bus_of_several_servers_is_tried(command: Command, database_url: str) -> None:
+    several = {"GBS_DATABASE_URL": database_url, "GBS_NODE": "a"}
+    with running_server(environment={**several, "GBS_NODE": "b"}):
+        report = Report(command, **several)
+    assert report.of("bus").startswith("ok: postgres: a message takes ")
+    assert report.of("server").startswith("ok: 1 server uses this database; they share it")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+    unreachable = Report(command, **several, GBS_BUS_URL=f"valkey://:secret@127.0.0.1:{free}")
+    assert unreachable.code == 0
+    assert unreachable.of("bus").startswith("warning: valkey: ")
+    assert "secret" not in unreachable.of("bus")

@@ -106,6 +106,15 @@ async def test_names_from_outside_do_nothing_to_the_terminal() -> None:
     assert dangers(shown) <= {"\r", "\n"}
 
 
+async def test_of_several_servers_it_shows_where_each_room_runs() -> None:
+    assert "server" not in text_of(await take(Server(ROOM), {}, whole=True))
+    rooms = ({**ROOM, "node": "node-a"}, {**ROOM, "node": EVIL})
+    shown = text_of(await take(Server(*rooms), {}, whole=True))
+    assert "server" in shown
+    assert "node-a" in shown
+    assert dangers(shown) <= {"\r", "\n"}
+
+
 async def test_a_token_for_some_retreats_is_shown_their_rooms() -> None:
     server = Server(ROOM, retreats=["2024-winter"])
     watch = Watch(server, View())

@@ -382,11 +382,19 @@ async def test_rooms_that_cannot_be_read_are_left_out(autojump_clock: MockClock)
     async with servers() as (first, _):
         nodes = first.store.nodes
         (report,) = [each for each in await nodes.reports() if each.name == "b"]
-        bomb = msgspec.msgpack.encode([zlib.compress(b" " * 50_000_000)])
+        await first.peer(join="2024-winter")
+        page = await first.http("GET", "/admin/rooms?node=a", role=Role.ADMIN_MINISTER)
+        room = msgspec.json.encode(page.json()["rooms"])
+        bomb = msgspec.msgpack.encode([zlib.compress(b" " * 50_000_000 + room)])
         for stored in (b"", b"{}", b"\xc0", msgspec.msgpack.encode([b"", b"x"]), bomb):
             await nodes.report("c", uuid4(), report.status, stored)
             await trio.sleep(2)
-            assert await rooms_of(first) == []
+            assert await rooms_of(first) == [("2024-winter", "a")]
+        await nodes.report(
+            "c", uuid4(), report.status, msgspec.msgpack.encode([zlib.compress(room)])
+        )
+        await trio.sleep(2)
+        assert await rooms_of(first) == [("2024-winter", "a"), ("2024-winter", "c")]
 
 
 async def test_without_the_store_an_operator_sees_and_acts_on_this_server(

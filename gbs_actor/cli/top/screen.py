@@ -153,7 +153,10 @@ def _times(name: str, times: Times) -> Text:
 
 def _rooms(snapshot: Snapshot) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    several = any(room.node is not None for room in snapshot.rooms.rooms)
     table.add_column("room", no_wrap=True, overflow="ellipsis", max_width=32)
+    if several:
+        table.add_column("server", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for name in ("subscribers", "revision", "mailbox", "highest", "cmd/s", "commit p50", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -161,7 +164,8 @@ def _rooms(snapshot: Snapshot) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last error", no_wrap=True, overflow="ellipsis")
     for room in snapshot.rooms.rooms:
-        table.add_row(*_cells(room))
+        slug, *figures = _cells(room)
+        table.add_row(slug, *([Text(visible(room.node or ""))] if several else ()), *figures)
     if not snapshot.rooms.rooms:
         table.add_row(Text("no room", style="dim"))
     return table

@@ -46,6 +46,8 @@ class Room(msgspec.Struct, frozen=True, rename="camel"):
     restarts: int
     idle_for: float
     last_error: str | None
+    node: str | None = None
+    """The server that it runs on; ``None``: there is only one."""
 
 
 class Rooms(msgspec.Struct, frozen=True):

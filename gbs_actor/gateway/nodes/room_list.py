@@ -18,7 +18,7 @@ from gbs_actor.store.nodes import MAX_ROOMS
 
 SHARE: Final = 0.01
 """Of the thread's time that the list may take; what takes longer is made less often."""
-LONGEST: Final = 5.0
+LONGEST: Final = 10.0
 """Seconds from one list to the next, at most."""
 _PART: Final = 50
 """Rooms that are summed up, or decoded, before other tasks run."""
