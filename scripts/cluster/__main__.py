@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ PROGRAMS = ROOT / "tests" / "e2e" / "node"
 def main(arguments: list[str] | None = None) -> int:
     """Run a campaign, or measure; return the exit status: 1 where something was lost."""
     options = _parser().parse_args(arguments)
+    # Trio takes a SIGINT where it can be taken; so no server is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     # What the embedded PostgreSQL logs of its end, which is meant.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -10,7 +10,7 @@ import trio
 
 from gbs_actor.client import Backoff, Client, connect
 from tests.cluster.cluster import Cluster
-from tests.cluster.ledger import Edit, Ledger
+from tests.cluster.ledger import Edit
 from tests.cluster.plan import Plan
 from tests.cluster.writers import ANSWER, PATIENCE, OwnWriter
 from tests.e2e.server_process import RETREAT
@@ -30,11 +30,6 @@ class Probes:
     _clients: Mapping[str, Client]
     _turn: int = 0
     _longest: float = 0.0
-
-    @property
-    def ledgers(self) -> list[Ledger]:
-        """What they have done."""
-        return [writer.ledger for writer in self.writers.values()]
 
     async def exchange(self, nodes: Collection[str]) -> float:
         """Edit on each of these servers; return when each edit is seen on all of them.
