@@ -310,8 +310,8 @@ class RoomSettings(Group):
     database.
     """
     comparison_interval: Seconds = 0.25
-    """Seconds between two comparisons of all rooms with the database, where other servers use it,
-    too: for as long a change made through them may go unseen.
+    """Seconds between two looks for what others have changed in the database: other servers, where
+    there are any, and other programs. For as long a change of theirs may go unseen.
     """
     deliveries_per_yield: Count = 256
     """Deliveries of a fan-out, and rows encoded for one, after which other tasks run."""
