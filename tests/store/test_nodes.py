@@ -1,107 +1,161 @@
-"""What the nodes of a store know of each other, and ask of each other, whatever the store."""
+"""Several servers on one database, each with a name."""
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from collections.abc import Iterator
 
 import pytest
 import trio
 
-from gbs_actor.store.nodes import MAX_ANSWER, MAX_REQUEST, MAX_ROOMS, MAX_STATUS
-from gbs_actor.store.protocol import CommitRefused
-from tests.store.worlds import AnyStore
-
-RUN, OTHER = uuid4(), uuid4()
-
-
-async def test_a_node_is_known_by_what_it_has_last_reported(store: AnyStore) -> None:
-    await store.nodes.report("a", RUN, b"first", b"rooms")
-    await store.nodes.report("b", OTHER, b"other", b"")
-    await store.nodes.report("a", RUN, b"second", None)
-    reports = await store.nodes.reports()
-    assert [(each.name, each.run_id, each.status) for each in reports] == [
-        ("a", RUN, b"second"),
-        ("b", OTHER, b"other"),
-    ]
-    assert all(0 <= each.age < 10 for each in reports)
-    assert await store.nodes.rooms([RUN, OTHER]) == {RUN: b"rooms", OTHER: b""}
+from gbs_actor.lineup.commands import AssignNumber
+from gbs_actor.store.memory import MemoryStore
+from gbs_actor.store.postgres.connection import DbConnection
+from gbs_actor.store.postgres.lease import DatabaseInUse, node_lock_key
+from gbs_actor.store.postgres.migrate import SchemaMismatch, shipped_migrations
+from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import StoreUnavailable
+from tests.store.fixtures import PostgresCluster
+from tests.store.other_clients import ask, steal_lock, terminate_others
+from tests.store.worlds import Desk
 
 
-async def test_a_node_that_starts_again_takes_the_place_of_its_former_self(
-    store: AnyStore,
+@pytest.fixture
+def empty_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A database without any schema."""
+    with postgres_cluster.fresh_database(migrated=False) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def other_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A second database with the schema."""
+    with postgres_cluster.fresh_database() as dsn:
+        yield dsn
+
+
+async def test_servers_with_names_serve_one_database_at_the_same_time(database_url: str) -> None:
+    async with (
+        PostgresStore.open(database_url, node="a") as one,
+        PostgresStore.open(database_url, node="b") as two,
+    ):
+        assert one.shared
+        assert two.shared
+        await (await Desk.of(one)).do(AssignNumber(4, 1))
+        assert (await (await Desk.of(two)).loaded()).revision == 1
+        for store in (one, two):
+            await store.ping()
+            await store.check_write()
+
+
+async def test_a_server_without_a_name_shares_with_nobody(postgres: PostgresStore) -> None:
+    assert not postgres.shared
+    assert not MemoryStore().shared
+
+
+async def test_a_second_server_of_the_same_name_is_refused(database_url: str) -> None:
+    async with PostgresStore.open(database_url, node="a") as store:
+        with pytest.raises(DatabaseInUse, match="node name a is already serving"):
+            async with PostgresStore.open(database_url, node="a", lock_timeout=0.1):
+                pass
+        await store.ping()
+
+
+async def test_a_name_is_free_again_behind_the_end_of_its_server(database_url: str) -> None:
+    for _ in range(2):
+        async with PostgresStore.open(database_url, node="a", lock_timeout=2.0):
+            pass
+
+
+async def test_a_name_is_one_of_a_database(database_url: str, other_url: str) -> None:
+    async with (
+        PostgresStore.open(database_url, node="a"),
+        PostgresStore.open(other_url, node="a") as store,
+    ):
+        await store.ping()
+
+
+async def test_a_node_is_refused_where_a_server_is_alone(
+    postgres: PostgresStore, database_url: str
 ) -> None:
-    await store.nodes.report("a", RUN, b"first", b"rooms")
-    await store.nodes.report("a", OTHER, b"second", b"")
-    assert [each.run_id for each in await store.nodes.reports()] == [OTHER]
-    await store.nodes.remove(RUN)  # the former one, late
-    assert [each.run_id for each in await store.nodes.reports()] == [OTHER]
-    await store.nodes.remove(OTHER)
-    assert await store.nodes.reports() == []
+    with pytest.raises(DatabaseInUse, match="without a node name"):
+        async with PostgresStore.open(database_url, node="a", lock_timeout=0.1):
+            pass
+    await postgres.ping()
 
 
-async def test_a_request_is_taken_once_by_the_node_it_is_for_and_its_answer_once(
-    store: AnyStore,
+async def test_a_server_that_is_to_be_alone_is_refused_where_nodes_are(database_url: str) -> None:
+    async with PostgresStore.open(database_url, node="a"):
+        with pytest.raises(DatabaseInUse, match="already serving this database"):
+            async with PostgresStore.open(database_url, lock_timeout=0.1):
+                pass
+
+
+async def test_a_lost_lock_of_a_node_is_taken_again_and_is_an_interruption(
+    database_url: str, outside: DbConnection
 ) -> None:
-    first, second = uuid4(), uuid4()
-    await store.nodes.ask(first, RUN, b"one", 60)
-    await store.nodes.ask(second, RUN, b"two", 60)
-    assert await store.nodes.take(OTHER, 10) == []
-    taken = await store.nodes.take(RUN, 1)
-    assert [(each.id, each.request) for each in taken] == [(first, b"one")]
-    assert 0 < taken[0].timeout <= 60
-    assert [each.id for each in await store.nodes.take(RUN, 10)] == [second]
-    assert await store.nodes.take(RUN, 10) == []
-    assert await store.nodes.take_answer(first) is None
-    await store.nodes.answer(first, b"done")
-    assert await store.nodes.take_answer(first) == b"done"
-    assert await store.nodes.take_answer(first) is None
+    async with PostgresStore.open(database_url, node="a") as store:
+        await terminate_others(outside)
+        with trio.fail_after(10):
+            assert await store.wait_interrupted(0) == 1
+        with pytest.raises(DatabaseInUse, match="node name a"):
+            async with PostgresStore.open(database_url, node="a", lock_timeout=0.0):
+                pass
+        await store.ping()
 
 
-async def test_what_is_not_taken_in_time_never_is(store: AnyStore) -> None:
-    await store.nodes.ask(uuid4(), RUN, b"late", 0.0)
-    assert await store.nodes.take(RUN, 10) == []
-
-
-async def test_what_is_withdrawn_is_not_taken_and_what_is_taken_is_not_withdrawn(
-    store: AnyStore,
+async def test_a_node_commits_nothing_while_another_has_its_name(
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
 ) -> None:
-    first, second = uuid4(), uuid4()
-    await store.nodes.ask(first, RUN, b"one", 60)
-    assert await store.nodes.withdraw(first)
-    assert await store.nodes.take(RUN, 10) == []
-    await store.nodes.ask(second, RUN, b"two", 60)
-    await store.nodes.take(RUN, 10)
-    assert not await store.nodes.withdraw(second)
-    await store.nodes.answer(second, b"done")
-    assert await store.nodes.take_answer(second) == b"done"
-    assert not await store.nodes.withdraw(second)
+    async with PostgresStore.open(database_url, node="a", database_connect_timeout=0.5) as store:
+        desk = await Desk.of(store)
+        changes = await desk.decide(AssignNumber(4, 1))
+        await steal_lock(outside, postgres_cluster, database_url, node_lock_key("a"))
+        with pytest.raises(StoreUnavailable, match="another server"):
+            await desk.try_commit(changes)
+        with pytest.raises(StoreUnavailable, match="another server"):
+            async with store.locked(desk.retreat_id, desk.board.epoch, 0):
+                pass
+        await ask(outside, "SELECT pg_advisory_unlock($1)", node_lock_key("a"))
+        with trio.fail_after(10):
+            await store.wait_interrupted(0)
+        await desk.commit(changes)
 
 
-async def test_only_one_of_two_takes_a_request(store: AnyStore) -> None:
-    ids = [uuid4() for _ in range(20)]
-    for each in ids:
-        await store.nodes.ask(each, RUN, b"", 60)
-    taken: list[UUID] = []
+async def test_of_nodes_that_start_at_once_on_an_old_schema_one_migrates_it(
+    empty_url: str,
+) -> None:
+    migrated: list[int] = []
+    running = trio.Event()
 
-    async def take() -> None:
-        while found := await store.nodes.take(RUN, 3):
-            taken.extend(each.id for each in found)
+    async def start(name: str) -> None:
+        async with PostgresStore.open(
+            empty_url, node=name, migrating=True, lock_timeout=1.0
+        ) as store:
+            migrated.append(len(store.migrated))
+            if len(migrated) == 3:
+                running.set()
+            await running.wait()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(take)
-        nursery.start_soon(take)
-    assert sorted(taken) == sorted(ids)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for name in "abc":
+                nursery.start_soon(start, name)
+    assert sorted(migrated) == [0, 0, len(shipped_migrations())]
 
 
-async def test_what_is_too_large_is_refused(store: AnyStore) -> None:
-    nodes, request = store.nodes, uuid4()
-    await nodes.ask(request, RUN, bytes(MAX_REQUEST), 60)
-    await nodes.take(RUN, 1)
-    with pytest.raises(CommitRefused):
-        await nodes.report("a", RUN, bytes(MAX_STATUS + 1), b"")
-    with pytest.raises(CommitRefused):
-        await nodes.report("a", RUN, b"", bytes(MAX_ROOMS + 1))
-    with pytest.raises(CommitRefused):
-        await nodes.ask(uuid4(), RUN, bytes(MAX_REQUEST + 1), 60)
-    with pytest.raises(CommitRefused):
-        await nodes.answer(request, bytes(MAX_ANSWER + 1))
+async def test_a_schema_is_not_migrated_while_another_node_runs(
+    database_url: str, outside: DbConnection
+) -> None:
+    async with PostgresStore.open(database_url, node="a"):
+        # As if the last one were new.
+        await ask(
+            outside,
+            "DELETE FROM schema_migration WHERE version = (SELECT max(version)"
+            " FROM schema_migration)",
+        )
+        with pytest.raises(DatabaseInUse, match="stop it first"):
+            async with PostgresStore.open(database_url, node="b", migrating=True, lock_timeout=0.1):
+                pass
+    with pytest.raises(SchemaMismatch, match="migrate it first"):
+        async with PostgresStore.open(database_url, node="b"):
+            pass
