@@ -156,6 +156,7 @@ async def break_retreat(server: ServerProcess) -> None:
         f" ON t.id = r.retreat_id WHERE t.slug = '{OTHER_RETREAT}')"
     )
     for statement in (
+        "SET gbs.own = 'on'",  # else it is taken over at once
         "ALTER TABLE user_profile DROP CONSTRAINT user_profile_gender_check",
         f"UPDATE user_profile SET gender = 'NONE' WHERE id IN {people}",
     ):

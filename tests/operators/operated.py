@@ -131,6 +131,7 @@ async def spoil(server: ServerProcess, slug: str) -> None:
     """Give one person of a retreat what no server can load: the room crashes at its next start."""
     await _execute(
         server,
+        "SET gbs.own = 'on'",  # else the room takes it over while it runs
         "ALTER TABLE user_profile DROP CONSTRAINT IF EXISTS user_profile_gender_check",
         f"UPDATE user_profile SET gender = 'SPOILT ' || gender WHERE id = {_somebody(slug)}",
     )
@@ -140,6 +141,7 @@ async def mend(server: ServerProcess, slug: str) -> None:
     """Undo :func:`spoil`."""
     await _execute(
         server,
+        "SET gbs.own = 'on'",
         f"UPDATE user_profile SET gender = split_part(gender, ' ', 2) WHERE id = {_somebody(slug)}",
     )
 

@@ -128,7 +128,7 @@ async def test_an_idle_room_sees_what_another_server_wrote_while_it_had_the_lock
             client = Watcher(supervisor)
             await client.join("winter")
             await steal_lock(outside, postgres_cluster, database_url, LOCK_KEY)
-            await ask(outside, "SET gbs.own = 'on'")  # as what servers do
+            await ask(outside, "SET gbs.own = 'on'")  # as a server does
             await ask(outside, _FOREIGN_EDIT)
             await ask(outside, "SELECT pg_advisory_unlock($1)", LOCK_KEY)
             with trio.fail_after(10):
