@@ -74,9 +74,10 @@ def test_seeds_that_break_no_rule_are_counted(command: Command) -> None:
     assert result.stdout.endswith("; none of them broke a rule.\n")
 
 
-def test_both_layers_and_other_profiles_and_sizes_run(command: Command) -> None:
+@pytest.mark.parametrize("layer", ["server", "nodes"])
+def test_all_layers_and_other_profiles_and_sizes_run(command: Command, layer: str) -> None:
     sized = ("--clients", "2", "--steps", "3", "--profile", "calm", "--json")
-    result = command("simulate", "--seed", "5", "--layer", "server", *sized)
+    result = command("simulate", "--seed", "5", "--layer", layer, *sized)
     assert json.loads(result.stdout)["runs"] == 1
     assert result.exit_code == 0
 

@@ -1,7 +1,7 @@
 """Thousands of simulations, in slices that run beside each other.
 
-``SIMULATION_SEEDS`` sets how many of rooms there are in all; there is one of the whole server,
-and one of several nodes, for five of these. ``FIRST_SIMULATION_SEED`` sets where they begin.
+``SIMULATION_SEEDS`` sets how many of rooms there are in all; there is one of the whole server for
+five of these, and one of several nodes for ten. ``FIRST_SIMULATION_SEED`` sets where they begin.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OF_ROOMS: Final = int(os.environ.get("SIMULATION_SEEDS", "2000"))
 _SEEDS: Final[dict[Layer, int]] = {
     "rooms": _OF_ROOMS,
     "server": _OF_ROOMS // 5,
-    "nodes": _OF_ROOMS // 5,
+    "nodes": _OF_ROOMS // 10,
 }
 _FIRST: Final = int(os.environ.get("FIRST_SIMULATION_SEED", "0"))
 _IN_A_ROW: Final = 20

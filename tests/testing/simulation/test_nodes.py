@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gbs_actor.rooms import Tracepoint
 from gbs_actor.testing.simulation import PlanTrace, simulate
 from gbs_actor.testing.simulation.checker import check
 from gbs_actor.testing.simulation.history import (
@@ -17,7 +18,8 @@ from gbs_actor.testing.simulation.history import (
     NodeDisturbed,
     Routed,
 )
-from gbs_actor.testing.simulation.plan import Participant, Plan, Step, steps
+from gbs_actor.testing.simulation.plan import Participant, Plan, Step, draw, steps
+from gbs_actor.testing.simulation.shrink import source
 from gbs_actor.testing.store import Fault
 
 SEEDS = 60
@@ -156,3 +158,10 @@ def test_no_node_gets_less_than_half_of_its_share_whatever_its_latency(
     for node in nodes:
         alone = sum(rates(seed, latencies, node)[node] for seed in seeds)
         assert sum(each[node] for each in together) >= alone / len(nodes) / 2
+
+
+def test_a_plan_of_several_nodes_is_printed_as_it_is() -> None:
+    for seed in range(20):
+        plan = draw(seed, "nodes", nodes=True)
+        names = {"Plan": Plan, "Participant": Participant, "steps": steps, "Fault": Fault}
+        assert eval(source(plan), {**names, "Tracepoint": Tracepoint}) == plan

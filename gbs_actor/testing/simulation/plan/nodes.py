@@ -173,7 +173,7 @@ class _Spreading:
             "lineupId": self._registration(),
             "gbsNumber": self.random.randint(1, 3),
         }
-        return Invoke(client, CommandEvent.UPDATE_GBS_NUMBER, argument)
+        return Invoke(client, str(CommandEvent.UPDATE_GBS_NUMBER), argument)
 
     def _freeze(self) -> Iterator[Step]:
         yield Freeze(self.random.choice((0.1, 0.3, 1.0, 1.0, 7.0)), self._node())
