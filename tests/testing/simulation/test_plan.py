@@ -17,6 +17,8 @@ from gbs_actor.testing.simulation.plan import Step, steps
 DRAWN = [draw(seed) for seed in range(500)]
 NETWORKED = {steps.Intrude, steps.Renew, steps.Grant, steps.SplitBytes, steps.Kick, steps.Violate}
 """The steps that need a network."""
+OF_NODES = {steps.StartNode, steps.Freeze, steps.CutBus, steps.KeepAsking}
+"""The steps that need several nodes."""
 
 
 def test_a_plan_depends_on_seed_and_profile_alone() -> None:
@@ -27,14 +29,21 @@ def test_a_plan_depends_on_seed_and_profile_alone() -> None:
 
 def test_every_kind_of_step_is_drawn() -> None:
     kinds = Counter(type(step) for plan in DRAWN for step in plan.steps)
-    assert kinds.keys() == set(get_args(Step)) - NETWORKED
+    assert kinds.keys() == set(get_args(Step)) - NETWORKED - OF_NODES
     assert min(kinds.values()) >= 20
 
 
 def test_every_kind_of_step_is_drawn_where_there_is_a_network() -> None:
     plans = [draw(seed, networked=True) for seed in range(500)]
     kinds = Counter(type(step) for plan in plans for step in plan.steps)
-    assert kinds.keys() == set(get_args(Step))
+    assert kinds.keys() == set(get_args(Step)) - OF_NODES
+    assert min(kinds.values()) >= 20
+
+
+def test_every_kind_of_step_is_drawn_where_there_are_several_nodes() -> None:
+    plans = [draw(seed, "nodes", nodes=True) for seed in range(500)]
+    kinds = Counter(type(step) for plan in plans for step in plan.steps)
+    assert kinds.keys() == set(get_args(Step)) - NETWORKED - {steps.WriteElsewhere}
     assert min(kinds.values()) >= 20
 
 

@@ -9,7 +9,13 @@ import pytest
 
 from gbs_actor.testing.simulation import PROFILES, simulate
 from gbs_actor.testing.simulation.checker import Violation
-from gbs_actor.testing.simulation.history import Answered, Event, Quiet
+from gbs_actor.testing.simulation.history import (
+    Answered,
+    Event,
+    NodeCommitted,
+    NodeDisturbed,
+    Quiet,
+)
 
 SEEDS = range(1_000, 1_012)
 
@@ -62,9 +68,10 @@ def test_every_kind_of_event_is_a_line_and_an_object() -> None:
     kinds: set[type[Event]] = set()
     traces = [simulate(seed) for seed in range(60)]
     traces += [simulate(seed, profile="rights", layer="server") for seed in range(6)]
+    traces += [simulate(seed, profile="nodes", layer="nodes") for seed in range(4)]
     for trace in traces:
         kinds |= {type(moment.event) for moment in trace.history.moments}
         assert all(line.who and line.what for line in trace.lines())
         records = [msgspec.json.decode(record) for record in trace.records()]
         assert [each["index"] for each in records] == list(range(len(trace.history.moments)))
-    assert kinds == {*get_args(Event)}
+    assert kinds == {*get_args(Event), NodeCommitted, NodeDisturbed}
