@@ -129,6 +129,8 @@ def admin_forwarding(nodes: Nodes, identity: AdminIdentity, forwarding: Forwardi
     async def forward() -> Response | None:
         if not is_admin_path(request.path) or "node" not in request.args:
             return None
+        if request.routing_exception is not None:
+            return None  # no server has this address, or method
         node, kind = single("node", request.args), kind_of(request.path)
         if node is None or (node == nodes.name and kind in OF_ONE_SERVER):
             return None
