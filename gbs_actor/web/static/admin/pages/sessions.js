@@ -56,7 +56,7 @@ export function Sessions({ query, operator }) {
     </div>
     ${isUnrestricted(operator) && html`<${Traces} />`}
     ${data === null || error?.status ? html`<${Pending} error=${error} />` : html`
-      ${data.missing.length > 0 && html`<p class="banner warn" role="status">${texts.nodes.missing(data.missing.join(", "))}</p>`}
+      ${data.missing?.length > 0 && html`<p class="banner warn" role="status">${texts.nodes.missing(data.missing.join(", "))}</p>`}
       <div class="panel wide flush">
         <${Settle} order=${order} />
         <${Table} caption=${texts.pages.sessions} columns=${several ? [...COLUMNS.slice(0, 2), NODE, ...COLUMNS.slice(2)] : COLUMNS} rows=${order.rows} keyOf=${(each) => each.sid}
