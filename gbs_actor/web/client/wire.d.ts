@@ -94,11 +94,12 @@ export type Kind =
   | "unassign-leaders"
   | "group-memo"
   | "undo"
-  | "fence";
+  | "fence"
+  | "external";
 
 /** Who has made a change. */
 export interface ChangedBy {
-  userId: number;
+  userId: number | null;
   userName: string;
 }
 
