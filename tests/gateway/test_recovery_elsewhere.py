@@ -102,6 +102,7 @@ async def test_the_other_server_resumes_the_room_that_was_joined_last(
         client = await one.joined()
         await move(client, other)
         await client.join(OTHER_SLUG)
+        await trio.sleep(1)  # by then it is known that its offset is of that room
         await move(client, one)
         assert client.recovered
         await trio.sleep(2 * CHECK_INTERVAL)
