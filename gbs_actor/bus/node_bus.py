@@ -184,8 +184,9 @@ class NodeBus:
                 await channel.receive()
             self._idle = None
             self._check_return()
-            await self._send(channel)
-            if self._leaving:
+            leaves = self._leaving
+            await self._send(channel, leaves=leaves)
+            if leaves:
                 self._left.set()
                 await trio.sleep_forever()
 
@@ -210,9 +211,10 @@ class NodeBus:
                 "subscriptions?"
             )
 
-    async def _send(self, channel: Channel) -> None:
+    async def _send(self, channel: Channel, *, leaves: bool) -> None:
         """Send what is pending, or a heartbeat.
 
+        :param leaves: whether this is the last message.
         :raises ChannelLost: it may have been sent or not: if not, the serial of the next message
             is a gap.
         """
@@ -220,7 +222,7 @@ class NodeBus:
         gap = hints.gap | self._records.take_gap()
         serial = self._serial + (2 if gap else 1)
         records = self._records.take(PRESENCE_SIZE)
-        messages = encode(self._sender, serial, hints.latest, records, leaves=self._leaving)
+        messages = encode(self._sender, serial, hints.latest, records, leaves=leaves)
         self._serial = serial + len(messages) - 1
         self._sent_at = trio.current_time()
         if self._returning is None:

@@ -209,6 +209,12 @@ async def test_what_a_trusted_proxy_repeats_is_done_once() -> None:
         assert other["revision"] == 3
 
 
+async def test_other_writes_with_the_same_id_of_a_proxy_are_no_repeats() -> None:
+    async with world(BEHIND_A_PROXY) as here:
+        assert ok(await put_by(here, PROXY, 4))["revision"] == 1
+        assert ok(await put_by(here, PROXY, 6))["revision"] == 2
+
+
 async def test_nobody_else_can_number_a_request() -> None:
     async with world(BEHIND_A_PROXY) as here:
         await here.assign(PERSON, 6)

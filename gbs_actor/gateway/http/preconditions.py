@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from werkzeug.datastructures import Headers, MultiDict
@@ -65,16 +65,19 @@ def command_id(headers: Headers) -> UUID | None:
         raise InvalidPayload("Idempotency-Key", "Idempotency-Key must be a UUID.") from None
 
 
-def with_forwarded_id(request: CommandRequest, headers: Headers) -> CommandRequest:
-    """Return a write with the id that a trusted proxy gives it, if its client gives none.
+def with_forwarded_id(request: CommandRequest, headers: Headers, *content: str) -> CommandRequest:
+    """Return a write with an id from a trusted proxy's, if its client gives none.
 
     A proxy that repeats a request on another server sends the same ``X-Request-ID``. It counts in
     the form of nginx's ``$request_id`` only: one in another form may be that of several requests.
+
+    :param content: what else the request is known by. Where a program sends one id with several
+        writes, another one is no repeat.
     """
     values = headers.getlist("X-Request-ID")
     if request.command_id is not None or len(values) != 1 or not _REQUEST_ID.fullmatch(values[0]):
         return request
-    return msgspec.structs.replace(request, command_id=UUID(values[0]))
+    return msgspec.structs.replace(request, command_id=uuid5(UUID(values[0]), "\n".join(content)))
 
 
 def base_revision(headers: Headers) -> int | None:
