@@ -223,6 +223,8 @@ class State:
             else:
                 rows.append(build_row(registration))
             self._index_memo(registration)
+            if former is not None:
+                _drop(self.users, former.person.user_id, former.id)
             self.registrations[registration.id] = registration
             self.users[registration.person.user_id] = registration.id
         for number, members in touched.items():
@@ -234,8 +236,8 @@ class State:
 
     def _remove(self, registration: Registration) -> None:
         if registration.memo is not None:
-            del self.memo_owners[registration.memo.id]
-        del self.users[registration.person.user_id]
+            _drop(self.memo_owners, registration.memo.id, registration.id)
+        _drop(self.users, registration.person.user_id, registration.id)
         del self.registrations[registration.id], self.rows[registration.id]
 
     def _rebuild(self, number: int, members: Iterable[int]) -> list[Row]:
@@ -252,8 +254,13 @@ class State:
     def _index_memo(self, registration: Registration) -> None:
         before = self.registrations.get(registration.id)
         memo = None if before is None else before.memo
-        # Another program may have given it to somebody else.
-        if memo is not None and self.memo_owners.get(memo.id) == registration.id:
-            del self.memo_owners[memo.id]
+        if memo is not None:
+            _drop(self.memo_owners, memo.id, registration.id)
         if registration.memo is not None:
             self.memo_owners[registration.memo.id] = registration.id
+
+
+def _drop(index: Table[int, int], key: int, registration_id: int) -> None:
+    """Remove an entry, unless another program has given what it is of to somebody else."""
+    if index.get(key) == registration_id:
+        del index[key]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
+from typing import Final
 
 import trio
 
@@ -10,6 +12,10 @@ from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.statistics import RoomState
 from gbs_actor.store.protocol import Store, StoreUnavailable
+
+ALL_INTERVAL: Final = 5.0
+"""Seconds after which a single server compares all rooms with the store, not only those of which it
+has absorbed something: whoever loads or reads a retreat may have absorbed it, too."""
 
 
 class AntiEntropy:
@@ -35,6 +41,7 @@ class AntiEntropy:
         self._freshness = freshness
         self._interval = interval
         self._compared_at: float | None = None
+        self._all_at = -inf
 
     @property
     def behind(self) -> float:
@@ -63,13 +70,18 @@ class AntiEntropy:
         rooms = [each for each in self._handles.values() if each.state is RoomState.RUNNING]
         before = {room: room.version for room in rooms}
         ids = {version.id for version in before.values() if version is not None}
-        if not (ids and self._freshness.shared):
+        if self._freshness.shared and ids:
+            _, versions = await self._freshness.versions(ids)
+        elif ids and trio.current_time() >= self._all_at:
+            self._all_at = trio.current_time() + ALL_INTERVAL
+            versions = await self._store.versions(ids)
+        else:
             changed = await self._store.absorb()
             for room in self._handles.values():
-                if room.version is not None and room.version.id in changed:
+                # One that is being loaded may be loaded as of before.
+                if changed and (room.version is None or room.version.id in changed):
                     room.compare_with_store()
             return
-        _, versions = await self._freshness.versions(ids)
         for room, former in before.items():
             # What it has in hand, it commits or checks itself.
             if former is None or room.batch is not None or room.version is not former:

@@ -27,7 +27,7 @@ ABSORB_DELTA: Final = "SELECT * FROM lineup_absorb_delta($1, $2, $3)"
 
 _NOTED: Final = "SELECT DISTINCT retreat_id FROM lineup_outside"
 _ABSORB: Final = "SELECT lineup_absorb($1) AS revision"
-_RELOAD: Final = "SELECT lineup_reload($1) AS revision"
+_RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
 
 
 async def absorb(
@@ -86,4 +86,4 @@ async def reload(dsn: str, slug: str, deadline: float) -> bool:
         raise StoreUnavailable(f"the retreat cannot be reloaded: {error}") from None
     finally:
         connection.terminate()
-    return row["revision"] is not None
+    return row["retreat_id"] is not None

@@ -41,9 +41,12 @@ BEGIN
     versions := CASE TG_OP
         WHEN 'INSERT' THEN 'SELECT false AS old, * FROM new_rows'
         WHEN 'DELETE' THEN 'SELECT true AS old, * FROM old_rows'
-        ELSE 'SELECT true AS old, * FROM (TABLE old_rows EXCEPT TABLE new_rows) AS former
+        -- As texts: a column of another program may be of a type that has no equality.
+        ELSE 'SELECT true AS old, * FROM old_rows AS former
+                  WHERE former::text NOT IN (SELECT latter::text FROM new_rows AS latter)
               UNION ALL
-              SELECT false, * FROM (TABLE new_rows EXCEPT TABLE old_rows) AS latter'
+              SELECT false, * FROM new_rows AS latter
+                  WHERE latter::text NOT IN (SELECT former::text FROM old_rows AS former)'
     END;
     meaning := CASE TG_TABLE_NAME
         WHEN 'user_retreat_registration' THEN $meaning$
@@ -179,6 +182,8 @@ BEGIN
     FOR name IN VALUES ('lineup_note_outside'), ('lineup_note_truncate') LOOP
         -- That of the tables, whatever the other program has set.
         EXECUTE format('ALTER FUNCTION %I() SET search_path = %I, pg_temp', name, current_schema());
+        -- Nobody else may make it the trigger of another table. That it is called is not checked.
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I() FROM PUBLIC', name);
     END LOOP;
     FOR watched IN
         SELECT * FROM (VALUES
@@ -243,13 +248,13 @@ BEGIN
     IF NOT EXISTS (SELECT FROM lineup_outside WHERE retreat_id = p_retreat_id) THEN
         RETURN NULL;
     END IF;
+    -- As in a commit. Reads of other retreats may wait for this one to be absorbed.
+    PERFORM set_config('lock_timeout', '200ms', true);
     SELECT revision + 1 INTO next_revision FROM retreat WHERE id = p_retreat_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         DELETE FROM lineup_outside WHERE retreat_id = p_retreat_id;
         RETURN NULL;
     END IF;
-    -- Nothing below should have to wait. As in a commit.
-    PERFORM set_config('lock_timeout', '200ms', true);
 
     SELECT coalesce(array_agg(id), '{}') INTO people FROM (
         SELECT id FROM user_retreat_registration
@@ -293,7 +298,9 @@ BEGIN
     -- locked; a change of it that comes later leaves a former value that is the one read here.
     WITH taken AS (
         DELETE FROM lineup_outside AS noted
-            WHERE retreat_id = p_retreat_id AND NOT group_ids && busy AND (
+            WHERE retreat_id = p_retreat_id AND NOT group_ids && busy
+                -- A group that was noted since is neither locked nor stamped: it is left.
+                AND group_ids <@ concerned AND (
                 registration_id IS NULL
                 OR registration_id <> ALL (waiting) AND (
                     registration_id = ANY (people)
@@ -433,17 +440,11 @@ END
 $$;
 
 -- Lets everybody load a retreat anew: it was changed by what no trigger sees, such as replication.
-CREATE FUNCTION lineup_reload(p_slug text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    found_id bigint;
-BEGIN
-    SELECT id INTO found_id FROM retreat WHERE slug = p_slug;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO lineup_outside (retreat_id, whole) VALUES (found_id, true);
-    RETURN lineup_absorb(found_id);
-END
+-- Servers absorb that like any note; without one, the next load does. Returns the retreat.
+CREATE FUNCTION lineup_reload(p_slug text) RETURNS bigint LANGUAGE sql AS $$
+    INSERT INTO lineup_outside (retreat_id, whole)
+        SELECT id, true FROM retreat WHERE slug = p_slug
+        RETURNING retreat_id
 $$;
 
 ALTER TYPE lineup_delta_entry ADD ATTRIBUTE removed bigint[];
