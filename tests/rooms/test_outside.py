@@ -26,6 +26,7 @@ from .retreats import small_seed
 from .world import code
 
 PLAIN, OTHER = 7, 8
+ABSORB = "SELECT lineup_absorb(id) FROM retreat WHERE slug = $1"
 
 
 @asynccontextmanager
@@ -205,3 +206,30 @@ async def test_sql_that_somebody_types_is_seen_by_everybody_in_order(
             "external",
         ]
         assert clients[0].violations == batch_client.violations == []
+
+
+@pytest.mark.parametrize("node", [None, "a"])
+@pytest.mark.parametrize("statement", ["SELECT lineup_reload($1)", ABSORB])
+async def test_an_idle_room_sees_what_no_trigger_notes_or_somebody_else_absorbs(
+    database_url: str, psql: DbConnection, node: str | None, statement: str
+) -> None:
+    async with (
+        PostgresStore.open(database_url, node=node) as store,
+        RoomSupervisor(store).running() as supervisor,
+    ):
+        await store.import_retreat(small_seed("winter"))
+        client, _ = await joined(supervisor)
+        if statement != ABSORB:
+            await ask(psql, "SET session_replication_role = replica")
+        await psql.fetch("BEGIN", deadline=soon())
+        await ask(
+            psql, "UPDATE user_retreat_registration SET is_leader = true WHERE id = $1", OTHER
+        )
+        await ask(psql, statement, "winter")
+        await psql.fetch("COMMIT", deadline=soon())
+        # It is told, or has to load all of it.
+        with trio.fail_after(30):
+            while not (client.aborted or client.rows[OTHER]["isLeader"]):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        again, _ = await joined(supervisor, 2)
+        assert again.rows[OTHER]["isLeader"]
