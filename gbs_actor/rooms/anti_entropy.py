@@ -21,7 +21,8 @@ has absorbed something: whoever loads or reads a retreat may have absorbed it, t
 class AntiEntropy:
     """Compares all running rooms with the store, again and again; those that differ catch up.
 
-    Where no other server changes retreats, only what other programs have changed is asked for.
+    Where no other server changes retreats, that is done every :data:`ALL_INTERVAL` only; in between
+    what other programs have changed is asked for.
 
     :param handles: the open rooms, by slug.
     :param store: where the retreats are durable.

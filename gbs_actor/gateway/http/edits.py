@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -74,8 +73,8 @@ def edits(
         wanted = guarded(_read(spec, route, target, raw), request.headers)
         identity.charge(user, wanted.extra_events)
         by_operator = identity.policy.is_operator(role)
-        content = str(user.user_id), request.method, request.path, sha256(raw).hexdigest()
-        numbered = with_forwarded_id(wanted, request.headers, *content)
+        content = str(user.user_id), request.method, request.path
+        numbered = with_forwarded_id(wanted, request.headers, raw, *content)
         command = numbered.command(author_of(user), new_id, by_operator=by_operator)
         outcome = await _carry_out(rooms, slug, command)
         if isinstance(outcome, Rejection):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Final, TypeVar
 from uuid import UUID, uuid5
 
@@ -65,19 +66,23 @@ def command_id(headers: Headers) -> UUID | None:
         raise InvalidPayload("Idempotency-Key", "Idempotency-Key must be a UUID.") from None
 
 
-def with_forwarded_id(request: CommandRequest, headers: Headers, *content: str) -> CommandRequest:
+def with_forwarded_id(
+    request: CommandRequest, headers: Headers, body: bytes, *content: str
+) -> CommandRequest:
     """Return a write with an id from a trusted proxy's, if its client gives none.
 
     A proxy that repeats a request on another server sends the same ``X-Request-ID``. It counts in
     the form of nginx's ``$request_id`` only: one in another form may be that of several requests.
 
-    :param content: what else the request is known by. Where a program sends one id with several
-        writes, another one is no repeat.
+    :param body: of the request. Where a program sends one id with several writes, another one is
+        no repeat.
+    :param content: what else the request is known by.
     """
     values = headers.getlist("X-Request-ID")
     if request.command_id is not None or len(values) != 1 or not _REQUEST_ID.fullmatch(values[0]):
         return request
-    return msgspec.structs.replace(request, command_id=uuid5(UUID(values[0]), "\n".join(content)))
+    known_by = "\n".join((*content, sha256(body).hexdigest()))
+    return msgspec.structs.replace(request, command_id=uuid5(UUID(values[0]), known_by))
 
 
 def base_revision(headers: Headers) -> int | None:
