@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -128,3 +128,29 @@ async def started(nursery: trio.Nursery, *buses: NodeBus) -> None:
 async def settled() -> None:
     """Return when all that is under way without a clock is done."""
     await trio.testing.wait_all_tasks_blocked()
+
+
+@dataclass(frozen=True)
+class Fates:
+    """What becomes of the next deliveries; those behind them arrive."""
+
+    nursery: trio.Nursery
+    left: list[str]
+    """``"deliver"``, ``"lose"``, ``"double"``, ``"delay"`` or ``"garble"``; shortened by each."""
+
+    def deliver(self, channel: HubChannel, data: bytes) -> None:
+        match self.left.pop(0) if self.left else "deliver":
+            case "lose":
+                return
+            case "double":
+                channel.pass_on(data)
+            case "delay":
+                self.nursery.start_soon(self._deliver_later, channel, data)
+                return
+            case "garble":
+                data = data[:-1]
+        channel.pass_on(data)
+
+    async def _deliver_later(self, channel: HubChannel, data: bytes) -> None:
+        await trio.sleep(0.7)
+        channel.pass_on(data)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gbs_actor.bus.node_bus import NodeBus
-from tests.bus.hub import EPOCH, Hub, HubChannel
+from tests.bus.hub import EPOCH, Fates, Hub
 
 NODES = "abc"
 RETREATS = 3
@@ -29,7 +29,6 @@ STEPS = st.lists(
     max_size=40,
 )
 FATES = st.lists(st.sampled_from(["deliver"] * 4 + ["lose", "double", "delay", "garble"]))
-"""What becomes of the first deliveries."""
 
 
 @dataclass
@@ -44,7 +43,7 @@ class World:
     buses: dict[str, NodeBus] = field(default_factory=dict)
 
     def start(self) -> None:
-        self.hub.deliver = self.deliver
+        self.hub.deliver = Fates(self.nursery, self.fates).deliver
         for node in NODES:
             self.known[node] = {}
             # So few that the limit is reached, too.
@@ -66,23 +65,6 @@ class World:
     def commit(self, node: str, retreat: int) -> None:
         self.store[retreat] = self.known[node][retreat] = self.store.get(retreat, 0) + 1
         self.buses[node].publish(retreat, EPOCH, self.store[retreat])
-
-    def deliver(self, channel: HubChannel, data: bytes) -> None:
-        match self.fates.pop(0) if self.fates else "deliver":
-            case "lose":
-                return
-            case "double":
-                channel.pass_on(data)
-            case "delay":
-                self.nursery.start_soon(self.deliver_later, channel, data)
-                return
-            case "garble":
-                data = data[:-1]
-        channel.pass_on(data)
-
-    async def deliver_later(self, channel: HubChannel, data: bytes) -> None:
-        await trio.sleep(0.7)
-        channel.pass_on(data)
 
     async def step(self, what: str, node: str, number: int) -> None:
         match what:

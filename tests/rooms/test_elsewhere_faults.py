@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from gbs_actor.bus.message import read
 from gbs_actor.rooms import RoomSettings, Tracepoint
 from gbs_actor.testing.scheduling import run
-from tests.bus.hub import Hub, HubChannel
+from tests.bus.hub import Fates, Hub, HubChannel
 
 from .nodes import Node, nodes
 from .peers import Client
@@ -121,21 +121,7 @@ class World:
         sender = read(data).node
         if sender != channel.name and self.parted & {channel.name, sender}:
             return
-        match self.fates.pop(0) if self.fates else "deliver":
-            case "lose":
-                return
-            case "double":
-                channel.pass_on(data)
-            case "delay":
-                self.nursery.start_soon(self.deliver_later, channel, data)
-                return
-            case "garble":
-                data = data[:-1]
-        channel.pass_on(data)
-
-    async def deliver_later(self, channel: HubChannel, data: bytes) -> None:
-        await trio.sleep(0.7)
-        channel.pass_on(data)
+        Fates(self.nursery, self.fates).deliver(channel, data)
 
     def stop_faults(self) -> None:
         self.fates.clear()
