@@ -114,5 +114,6 @@ async def test_a_frozen_database_costs_time_and_no_edit(server: ServerProcess) -
                 thaw(frozen)
         await editors.more(EDITS_BETWEEN)
         assert server.alive()
-        assert server.room()["unknownOutcomes"] >= FREEZES
+        # A freeze may also catch a look at the room's version: that costs an answer, no commit.
+        assert cut_commits(server) > 0, "no commit was ever cut"
         assert server.room()["restarts"] == 0
