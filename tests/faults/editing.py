@@ -43,6 +43,8 @@ class Editors:
     """Clients that edit all the time."""
 
     clients: list[Client]
+    pause: float = 0.0
+    """Seconds between two edits of each."""
     acknowledged: list[Edit] = field(default_factory=list)
     refused: list[CommandFailed] = field(default_factory=list)
     bulks: list[Bulk] = field(default_factory=list)
@@ -56,7 +58,7 @@ class Editors:
     async def edit(self, client: Client, seed: int) -> None:
         """Assign people to groups, one right after the other, until told to stop.
 
-        Nearly always a commit is under way, then: a fault has something to cut.
+        Without a pause a commit is under way nearly always: a fault has something to cut.
 
         A command without an answer is given again with its id, however long it takes.
         """
@@ -69,6 +71,7 @@ class Editors:
                 chance.randint(1, 30),
             )
             await self._carry_out(client, edit)
+            await trio.sleep(self.pause)
 
     async def edit_many(self, server: ServerProcess, bearer: str, seed: int) -> None:
         """Assign many people at once over HTTP, and undo some of that, until told to stop.
@@ -148,6 +151,7 @@ async def editing(
     claims: Mapping[str, object] | None = None,
     backoff: Backoff = IMPATIENT,
     bulks: bool = False,
+    pause: float = 0.0,
 ) -> AsyncIterator[Editors]:
     """Editors at work for the time of a block, and clients that only look on.
 
@@ -155,6 +159,8 @@ async def editing(
     acknowledged is lost, nothing happened twice, everybody sees the same.
 
     :param claims: of the editors' tokens, further ones.
+    :param pause: seconds between two edits of an editor, where others share this process that
+        could not keep up with editors at full speed.
     :param bulks: whether somebody edits many people at once, too, and undoes some of that.
     """
     async with AsyncExitStack() as stack:
@@ -172,7 +178,7 @@ async def editing(
         ]
         for client in clients:
             await client.join(RETREAT)
-        editors = Editors(clients)
+        editors = Editors(clients, pause)
         editors.initial = {row.id: row.gbs_number for row in clients[0].rows}
         async with trio.open_nursery() as nursery:
             for seed, client in enumerate(clients[:count]):

@@ -35,7 +35,7 @@ from tests.proxy.nginx import NginxProcess, proxy
 
 LINEUPS = f"/api/v1/retreat/{RETREAT}/line-up/user-lineups"
 PAUSE = 0.05
-"""Seconds before something is tried again."""
+"""Seconds before something is tried again, or the next edit is given."""
 EDITORS = ("editor 1", "editor 2", "onlooker 1", "onlooker 2")
 """Clients of our own, over WebSockets."""
 NOTICED = 60.0
@@ -88,9 +88,11 @@ class Work:
     async def more(self, count: int) -> None:
         """Wait until everybody has had so many more edits acknowledged."""
         targets = {who: len(ids) + count for who, ids in self.done.items()}
-        with trio.fail_after(60):
+        with trio.move_on_after(60) as waiting:
             while any(len(self.done[who]) < target for who, target in targets.items()):
                 await self._news.wait()
+        lacking = {who: target - len(self.done[who]) for who, target in targets.items()}
+        assert not waiting.cancelled_caught, f"edits not acknowledged: {lacking}"
 
     @asynccontextmanager
     async def disturbed(self, everybody: Collection[str]) -> AsyncIterator[None]:
@@ -123,6 +125,7 @@ async def edit_by_stock_client(work: Work, who: str) -> None:
                 break
         assert answer["status"] == "OK", answer
         work.acknowledged(who, command_id, number)
+        await trio.sleep(PAUSE)
 
 
 async def edit_over_http(work: Work, url: str) -> None:
@@ -148,6 +151,7 @@ async def edit_over_http(work: Work, url: str) -> None:
                 assert answer.status_code in {503, 504}, answer.text
                 await trio.sleep(PAUSE)
             work.acknowledged("http", command_id, number)
+            await trio.sleep(PAUSE)
 
 
 async def edit_over_plain_websocket(work: Work, url: str) -> None:
@@ -200,7 +204,10 @@ async def everybody_at_work(
         options=retrying,
     ) as clients:
         work.stock = dict(zip(node_drivers, clients, strict=True))
-        async with editing(reached, count=2) as editors, trio.open_nursery() as nursery:
+        async with (
+            editing(reached, count=2, pause=PAUSE) as editors,
+            trio.open_nursery() as nursery,
+        ):
             work.editors = tuple(editors.clients)
             for who in work.stock:
                 nursery.start_soon(edit_by_stock_client, work, who)

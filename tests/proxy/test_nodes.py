@@ -32,6 +32,7 @@ from tests.e2e.test_two_nodes import node as start_node
 from tests.e2e.test_two_nodes import until
 from tests.faults.database import contents, until_noted
 from tests.proxy.nginx import CONFIG, HOST, NODES_CONFIG, proxy
+from tests.proxy.test_nginx_faults import everybody_at_work
 from tests.store.fixtures import PostgresCluster
 
 LINE_UP = f"/api/v1/retreat/{RETREAT}/line-up"
@@ -168,6 +169,24 @@ async def test_a_session_is_found_on_its_server_and_a_dead_one_costs_a_session_o
         assert await post(sids["b"]) == 200
         for _ in range(4):
             assert (await opened()).startswith("b.")
+
+
+@pytest.mark.node
+async def test_edits_go_on_while_servers_come_and_go(
+    database_url: str, node_drivers: Drivers
+) -> None:
+    with ExitStack() as stack:
+        trusting = {"GBS_TRUSTED_PROXIES": HOST}
+        nodes = [start_node(stack, database_url, name, **trusting) for name in ("a", "b")]
+        async with (
+            proxy(*(node.port for node in nodes)) as nginx,
+            everybody_at_work(nodes[0], nginx, node_drivers) as work,
+        ):
+            for node, end in zip(nodes, (kill, stop), strict=True):
+                await work.settled(node_drivers)
+                await end(node)
+                await work.more(3)
+                await trio.to_thread.run_sync(node.start_again)
 
 
 # Writes over HTTP
