@@ -17,6 +17,8 @@ from tests.store.proxy import listening
 
 PROGRAM = shutil.which("valkey-server") or shutil.which("redis-server")
 """The server; ``None`` where neither is installed."""
+VALKEY_CONFIG = Path(__file__).parents[2] / "config" / "valkey.conf"
+"""The one that is shipped."""
 PATIENCE = 20.0
 """Seconds after which something has gone wrong."""
 
@@ -46,7 +48,7 @@ class ValkeyServer:
     def start(self) -> None:
         """Start it, and return when it answers."""
         assert PROGRAM is not None
-        options = ["--port", "0", "--unixsocket", str(self.path), "--save", ""]
+        options = [str(VALKEY_CONFIG), "--port", "0", "--unixsocket", str(self.path)]
         if self.password is not None:
             options += ["--requirepass", self.password]
         self.path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,19 +12,22 @@ from functools import partial
 
 import trio
 
+from gbs_actor.store.embedded.data_folder import DataFolder
 from gbs_actor.store.embedded.server import EmbeddedPostgres
 from tests.cluster.buses import BusKind, ClusterBus, running_bus
-from tests.e2e.server_process import RETREAT, ServerProcess, data_folder, start_server, token
+from tests.e2e.server_process import RETREAT, ROOT, ServerProcess, data_folder, start_server, token
 from tests.faults.readiness import until_ready
 from tests.mixed.view import Row
 from tests.proxy.nginx import NginxProcess, proxy
 from tests.store.fixtures import public_temporary_folder
 
+NODE_FILE = ROOT / "config" / "node.env"
+"""The example of one server."""
+POSTGRES_CONFIG = ROOT / "config" / "postgresql.conf"
 SETTINGS: Mapping[str, str] = {
     "GBS_EVENT_RATE": "1000",
     "GBS_JOIN_RATE": "100",
     "GBS_USER_RATE": "10000",
-    "GBS_TRUSTED_PROXIES": "127.0.0.1",
     # All clients are on one machine here.
     "GBS_MAX_UNAUTHENTICATED_PER_ADDRESS": "2000",
     "GBS_CONNECTIONS_PER_ADDRESS": "4000",
@@ -64,6 +68,13 @@ class Cluster:
         return {row["id"]: row for row in answer["userRetreatGbsLineups"]}
 
 
+def node_file() -> dict[str, str]:
+    """Return the variables of a server as the example has them, but for its bus."""
+    found = dict(re.findall(r"^(GBS_\w+)=(.*)$", NODE_FILE.read_text(), re.MULTILINE))
+    del found["GBS_BUS_URL"]
+    return found
+
+
 def names(number: int) -> Sequence[str]:
     """Return the names of so many servers: a, b, c…"""
     return string.ascii_lowercase[:number]
@@ -73,7 +84,7 @@ def names(number: int) -> Sequence[str]:
 async def running_cluster(
     number: int, kind: BusKind, *, wired: bool = True, on_disk: bool = False
 ) -> AsyncIterator[Cluster]:
-    """Run a cluster within the block.
+    """Run a cluster within the block, by the examples in ``config``.
 
     :param number: of servers.
     :param wired: see :func:`tests.cluster.buses.running_bus`.
@@ -83,6 +94,10 @@ async def running_cluster(
         database = stack.enter_context(data_folder(on_disk=on_disk))
         folder = stack.enter_context(public_temporary_folder())
         postgres = EmbeddedPostgres(database)
+        async with postgres.running():
+            pass  # it has made its folder
+        with (DataFolder(database).data / "postgresql.conf").open("a") as file:
+            file.write(POSTGRES_CONFIG.read_text())
         await stack.enter_async_context(postgres.running())
         bus = await stack.enter_async_context(running_bus(kind, names(number), folder, wired=wired))
         nodes: dict[str, ServerProcess] = {}
@@ -95,6 +110,7 @@ async def running_cluster(
                     data_dir,
                     log_path=data_dir.with_name("log"),
                     environment={
+                        **node_file(),
                         **SETTINGS,
                         "GBS_DATABASE_URL": postgres.dsn,
                         "GBS_NODE": name,

@@ -1,0 +1,28 @@
+"""The examples for several servers fit each other; clusters of tests run by them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from tests.bus.servers import VALKEY_CONFIG
+from tests.cluster.cluster import NODE_FILE
+from tests.proxy.nginx import NODES_CONFIG
+
+
+def example() -> dict[str, str]:
+    return dict(re.findall(r"^(GBS_\w+)=(.*)$", NODE_FILE.read_text(), re.MULTILINE))
+
+
+def test_a_server_is_where_nginx_looks_for_it() -> None:
+    node = example()
+    upstream = rf"upstream gbs_node_{node['GBS_NODE']} {{\s+server (\S+)"
+    found = re.search(upstream, NODES_CONFIG.read_text())
+    assert found is not None
+    assert found[1] == f"{node['GBS_HOST']}:{node['GBS_PORT']}"
+
+
+def test_the_bus_is_where_the_server_looks_for_it() -> None:
+    url = urlsplit(example()["GBS_BUS_URL"])
+    options = dict(re.findall(r"^(bind|port) (\S+)$", VALKEY_CONFIG.read_text(), re.MULTILINE))
+    assert (url.hostname, str(url.port)) == (options["bind"], options["port"])
