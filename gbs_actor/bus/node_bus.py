@@ -30,6 +30,8 @@ HEALTHY_AFTER: Final = 10.0
 """Seconds of a connection after which the back-off is reset."""
 PRESENCE_SIZE: Final = 2 * MAX_SIZE
 """Bytes of presence that are sent at once, about, so that hints do not wait for it."""
+CONGESTED_SIZE: Final = 4 * PRESENCE_SIZE
+"""Bytes of presence that wait from which on it is said to be congested."""
 _RECONNECT: Final = Backoff(initial=0.05, maximum=2.0)
 
 _log = structlog.get_logger(__name__)
@@ -96,6 +98,11 @@ class NodeBus:
             self._wake()
         else:
             self._records.add_gap()
+
+    @property
+    def congested(self) -> bool:
+        """Whether presence that can wait should, see :meth:`.protocol.Bus.congested`."""
+        return self._records.size >= CONGESTED_SIZE
 
     def listen(self, listener: Listener) -> None:
         """Call a function with what arrives, see :meth:`.protocol.Bus.listen`."""

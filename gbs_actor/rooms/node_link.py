@@ -39,7 +39,7 @@ class NodeLink:
         self._bus = bus
         self._handles = handles
         self._anti_entropy = anti_entropy
-        self._announcements = Announcements(bus.send)
+        self._announcements = Announcements(bus)
         self._nodes = OtherNodes()
         self._pause: trio.CancelScope | None = None
         bus.listen(self._receive)
