@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from gbs_actor.bus.fields import Integer, Short
 from gbs_actor.bus.hints import Hint
 from gbs_actor.bus.presence import ConnectionMark, People, Record, Request
 from gbs_actor.contract.decoding import InvalidPayload, decode
@@ -29,18 +30,18 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one node sends to all others."""
 
     version: int = msgspec.field(name="v")
-    node: str
+    node: Short
     """The one that sent it."""
-    serial: int
+    serial: Integer
     """One higher than that of the node's previous message. Any other one is a gap: a message was
     lost, or the node has skipped a serial, since it had something that it did not send."""
     hints: tuple[Hint, ...] = ()
     """None in a heartbeat."""
-    run: str = ""
+    run: Short = ""
     """Another one each time that the node starts, where serials start anew; "" of a version that
     sends hints alone."""
     people: tuple[People, ...] = ()
-    """Before :attr:`editing`."""
+    """Before :attr:`editing`: of no retreat that has one there before them."""
     editing: tuple[ConnectionMark, ...] = ()
     wanted: tuple[Request, ...] = ()
     leaves: bool = False

@@ -55,9 +55,24 @@ def test_no_hints_are_one_short_message() -> None:
 def test_a_hint_that_is_too_large_goes_alone() -> None:
     large = "x" * MAX_SIZE
     hints = [Hint(1, large, 1), Hint(2, "e", 1), Hint(3, large, 1), Hint(4, "e", 1)]
-    assert [read(data).hints for data in encode(Sender("a", ""), 1, hints)] == [
-        (hint,) for hint in hints
-    ]
+    sent = [json.loads(data)["hints"] for data in encode(Sender("a", ""), 1, hints)]
+    assert sent == [[[hint.retreat_id, hint.epoch, 1]] for hint in hints]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"node":"%s","serial":1' % ("x" * 65),
+        '"node":"a","serial":9223372036854775808',
+        '"node":"a","serial":1,"run":"%s"' % ("x" * 65),
+        '"node":"a","serial":1,"hints":[[1,"%s",1]]' % ("x" * 65),
+        '"node":"a","serial":1,"hints":[[9223372036854775808,"e",1]]',
+        '"node":"a","serial":1,"hints":[[1,"e",9223372036854775808]]',
+    ],
+)
+def test_what_would_be_kept_is_short(fields: str) -> None:
+    with pytest.raises(InvalidPayload):
+        read(b'{"v":1,%s}' % fields.encode())
 
 
 def test_what_a_later_version_adds_is_ignored() -> None:
