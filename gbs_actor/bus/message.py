@@ -115,15 +115,21 @@ def encode(
     space = MAX_SIZE - len(header) - _LISTS
     parts = [begin(serial)]
     size = 0
+    edited: set[int] = set()
     items: Iterable[tuple[Hint | Record, bytes]] = (
         *((hint, _encode(hint)) for hint in hints),
         *records,
     )
     for item, data in items:
         length = len(data) + 1  # and a comma
-        if size and size + length > space:
+        # A message is read people first: those behind a mark of theirs go into the next one.
+        behind = isinstance(item, People) and item.retreat_id in edited
+        if size and (size + length > space or behind):
             parts.append(begin(serial + len(parts)))
             size = 0
+            edited.clear()
+        if isinstance(item, ConnectionMark):
+            edited.add(item.retreat_id)
         parts[-1].list_of(item).append(msgspec.Raw(data))
         size += length
     parts[-1].leaves = leaves

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gbs_actor.bus import Hint
 from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, Sender, encode, read
+from gbs_actor.bus.presence import ConnectionMark, People, Record, encoded
 from gbs_actor.contract.decoding import InvalidPayload
 
 TEXT = st.text(max_size=60)
@@ -57,6 +58,24 @@ def test_a_hint_that_is_too_large_goes_alone() -> None:
     hints = [Hint(1, large, 1), Hint(2, "e", 1), Hint(3, large, 1), Hint(4, "e", 1)]
     sent = [json.loads(data)["hints"] for data in encode(Sender("a", ""), 1, hints)]
     assert sent == [[[hint.retreat_id, hint.epoch, 1]] for hint in hints]
+
+
+def test_of_a_retreat_people_and_marks_are_read_in_their_order() -> None:
+    items: list[Record] = [
+        ConnectionMark(1, 5),
+        People(2, 1),
+        ConnectionMark(2, 5),
+        People(3),
+        People(2),
+        People(1),
+        ConnectionMark(1, 6),
+    ]
+    sent = encode(Sender("a", "x"), 1, [], [(item, encoded(item)) for item in items])
+    read_as = [(each.people, each.editing) for each in map(read, sent)]
+    assert read_as == [
+        ((People(2, 1), People(3)), (ConnectionMark(1, 5), ConnectionMark(2, 5))),
+        ((People(2), People(1)), (ConnectionMark(1, 6),)),
+    ]
 
 
 @pytest.mark.parametrize(
