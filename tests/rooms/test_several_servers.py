@@ -32,6 +32,7 @@ from gbs_actor.lineup.commands import (
 )
 from gbs_actor.rooms import Accepted, Done, RoomSettings, Snapshot, Tracepoint, batch_runner
 from gbs_actor.rooms.handle import FALSE_HINT_PAUSE
+from gbs_actor.rooms.node_link import GAP_PAUSE
 from gbs_actor.store.protocol import LOCK_TIMEOUT, Delta, LockedRetreat
 from gbs_actor.testing.scheduling import run
 from gbs_actor.testing.store import READ_TIMEOUT, Fault, SimStore
@@ -152,6 +153,32 @@ async def test_behind_a_gap_all_rooms_compare_themselves(autojump_clock: MockClo
         assert viewer.rows == author.rows
 
 
+async def test_gaps_that_never_end_let_rooms_compare_themselves_now_and_then(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    async with nodes(2, config=UNSEEN, hub=hub) as (a, b):
+        author, viewer = await a.client(1), await b.client(2)
+        await trio.sleep(1)
+
+        async def flood() -> None:
+            while True:
+                hub.inject(b"no message")
+                await trio.sleep(0.01)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            checks = b.supervisor.counts().checks
+            await trio.sleep(5)
+            assert 5 <= b.supervisor.counts().checks - checks <= 5 / GAP_PAUSE + 2
+            nursery.cancel_scope.cancel()
+        hub.deliver = lambda channel, data: None
+        await author.ask(AssignNumber(7, 1))
+        hub.inject(b"no message")  # in the pause
+        await trio.sleep(1.1 * GAP_PAUSE)
+        assert viewer.rows == author.rows
+
+
 class SlowDeltas(SimStore):
     """Returns deltas after some time in which there are others."""
 
@@ -194,17 +221,17 @@ async def test_hints_that_are_false_read_little_and_hold_up_no_command(
                     b'{"v":1,"node":"z","serial":%d,"run":"x","hints":[[%d,"%s",%d]]}'
                     % (next(serial), version.id, version.epoch.encode(), 10**18)
                 )
-                await trio.sleep(0.001)
+                await trio.sleep(0.005)
 
         async with trio.open_nursery() as nursery:
-            b.store.latency = 0.005
+            b.store.latency = 0.02
             nursery.start_soon(forge)
             await trio.sleep(1)
             reads = counted(b)
             with trio.fail_after(1):
                 accepted(await viewer.ask(AssignNumber(8, 1)))
-            await trio.sleep(9)
-            assert counted(b) - reads <= 10 / FALSE_HINT_PAUSE + 2
+            await trio.sleep(4)
+            assert counted(b) - reads <= 5 / FALSE_HINT_PAUSE + 2
             nursery.cancel_scope.cancel()
         await trio.sleep(1)
         await author.ask(AssignNumber(7, 1))
