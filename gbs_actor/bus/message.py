@@ -41,7 +41,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """Another one each time that the node starts, where serials start anew; "" of a version that
     sends hints alone."""
     people: tuple[People, ...] = ()
-    """Before :attr:`editing`: of no retreat that has one there before them."""
+    """Read before :attr:`editing`, whatever the order in which they came."""
     editing: tuple[ConnectionMark, ...] = ()
     wanted: tuple[Request, ...] = ()
     leaves: bool = False
