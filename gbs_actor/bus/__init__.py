@@ -11,6 +11,7 @@ node that may have missed something of another one asks it for the present state
 ::
 
     protocol      Bus, what rooms need of it: publish, send, next, listen, run, leave, statistics
+    fields        what the fields of messages may hold
     hints         HintMap, which coalesces hints, and is bounded
     presence      the records of presence, and their bounds
     record_queue  RecordQueue: those that wait to be sent

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from gbs_actor.bus.fields import Integer, Short
+
 LIMIT: Final = 10_000
 """Retreats that a map has hints of, at most: more than a node has rooms."""
 
@@ -15,10 +17,10 @@ LIMIT: Final = 10_000
 class Hint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A retreat has been committed to."""
 
-    retreat_id: int
-    epoch: str
+    retreat_id: Integer
+    epoch: Short
     """The retreat's, in which the revision is."""
-    revision: int
+    revision: Integer
     """At least this one is in the store."""
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from gbs_actor.bus.fields import Integer, Short
 from gbs_actor.bus.hints import Hint
 from gbs_actor.bus.presence import ConnectionMark, People, Record, Request
 from gbs_actor.contract.decoding import InvalidPayload, decode
@@ -29,18 +30,18 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one node sends to all others."""
 
     version: int = msgspec.field(name="v")
-    node: str
+    node: Short
     """The one that sent it."""
-    serial: int
+    serial: Integer
     """One higher than that of the node's previous message. Any other one is a gap: a message was
     lost, or the node has skipped a serial, since it had something that it did not send."""
     hints: tuple[Hint, ...] = ()
     """None in a heartbeat."""
-    run: str = ""
+    run: Short = ""
     """Another one each time that the node starts, where serials start anew; "" of a version that
     sends hints alone."""
     people: tuple[People, ...] = ()
-    """Before :attr:`editing`."""
+    """Read before :attr:`editing`, whatever the order in which they came."""
     editing: tuple[ConnectionMark, ...] = ()
     wanted: tuple[Request, ...] = ()
     leaves: bool = False
@@ -114,15 +115,21 @@ def encode(
     space = MAX_SIZE - len(header) - _LISTS
     parts = [begin(serial)]
     size = 0
+    edited: set[int] = set()
     items: Iterable[tuple[Hint | Record, bytes]] = (
         *((hint, _encode(hint)) for hint in hints),
         *records,
     )
     for item, data in items:
         length = len(data) + 1  # and a comma
-        if size and size + length > space:
+        # A message is read people first: those behind a mark of theirs go into the next one.
+        behind = isinstance(item, People) and item.retreat_id in edited
+        if size and (size + length > space or behind):
             parts.append(begin(serial + len(parts)))
             size = 0
+            edited.clear()
+        if isinstance(item, ConnectionMark):
+            edited.add(item.retreat_id)
         parts[-1].list_of(item).append(msgspec.Raw(data))
         size += length
     parts[-1].leaves = leaves

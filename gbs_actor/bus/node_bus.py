@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -29,6 +30,8 @@ HEALTHY_AFTER: Final = 10.0
 """Seconds of a connection after which the back-off is reset."""
 PRESENCE_SIZE: Final = 2 * MAX_SIZE
 """Bytes of presence that are sent at once, about, so that hints do not wait for it."""
+CONGESTED_SIZE: Final = 4 * PRESENCE_SIZE
+"""Bytes of presence that wait from which on it is said to be congested."""
 _RECONNECT: Final = Backoff(initial=0.05, maximum=2.0)
 
 _log = structlog.get_logger(__name__)
@@ -44,6 +47,8 @@ class NodeBus:
     :param node: the name of the node, short, and unique among them.
     :param interval: seconds between the beginnings of two sends, at least.
     :param limit: retreats with hints to send, or to take by :meth:`next`, at most.
+    :param may_send: whether the node has its name; as long as it has not, nothing is sent, since
+        another process may have it.
     """
 
     def __init__(
@@ -54,8 +59,10 @@ class NodeBus:
         node: str,
         interval: float,
         limit: int = LIMIT,
+        may_send: Callable[[], bool] = lambda: True,
         environment: Environment = SYSTEM,
     ) -> None:
+        self._may_send = may_send
         self._kind = kind
         self._subscribe = subscribe
         self._sender = Sender(node, environment.token(9))
@@ -91,6 +98,11 @@ class NodeBus:
             self._wake()
         else:
             self._records.add_gap()
+
+    @property
+    def congested(self) -> bool:
+        """Whether presence that can wait should, see :meth:`.protocol.Bus.congested`."""
+        return self._records.size >= CONGESTED_SIZE
 
     def listen(self, listener: Listener) -> None:
         """Call a function with what arrives, see :meth:`.protocol.Bus.listen`."""
@@ -185,7 +197,10 @@ class NodeBus:
             self._idle = None
             self._check_return()
             leaves = self._leaving
-            await self._send(channel, leaves=leaves)
+            if self._may_send():
+                await self._send(channel, leaves=leaves)
+            else:
+                self._sent_at = trio.current_time()  # it is looked at again as if it was
             if leaves:
                 self._left.set()
                 await trio.sleep_forever()
@@ -248,7 +263,7 @@ class NodeBus:
             return
         self._received += 1
         fits = self._arrived.update(message.hints)
-        order = self._serials.order(message)
+        order = self._serials.order(message, trio.current_time())
         if order in (Order.GAP, Order.RESTARTED) or not fits:
             self._add_gap()
         elif self._arrived:

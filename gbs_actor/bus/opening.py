@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gbs_actor.bus.node_bus import NodeBus
 from gbs_actor.bus.postgres import postgres_channel
 from gbs_actor.bus.protocol import Bus
@@ -15,6 +17,7 @@ def open_bus(
     node: str,
     dsn: str,
     database: str,
+    may_send: Callable[[], bool] = lambda: True,
     environment: Environment = SYSTEM,
 ) -> Bus:
     """Return the bus of a node; it connects when it runs.
@@ -23,6 +26,7 @@ def open_bus(
     :param dsn: the database's address; used if there is no Valkey.
     :param database: an identity of the database, short, the same on all nodes: databases may share
         a Valkey.
+    :param may_send: see :class:`~gbs_actor.bus.node_bus.NodeBus`.
     :raises SettingsError: a package is missing.
     """
     if settings.bus_url is None:
@@ -39,5 +43,10 @@ def open_bus(
         kind = "valkey"
         subscribe = valkey_channel(settings.bus_url.get_secret_value(), f"gbs_actor:{database}")
     return NodeBus(
-        kind, subscribe, node=node, interval=settings.bus_interval, environment=environment
+        kind,
+        subscribe,
+        node=node,
+        interval=settings.bus_interval,
+        may_send=may_send,
+        environment=environment,
     )

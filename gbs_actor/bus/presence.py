@@ -12,6 +12,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from gbs_actor.bus.fields import Integer, Short
+
 MAX_USERS: Final = 100
 """Users of a room that a node sends by name."""
 MAX_MARKS: Final = 200
@@ -22,24 +24,19 @@ MAX_NODES: Final = 32
 """Nodes whose people are known, and that one request goes to."""
 MAX_NAME: Final = 100
 """Characters of a user's name that are sent."""
-_MAX_FIELD: Final = 64
-_MAX_NODE_NAME: Final = 64
 _MAX_COUNT: Final = 1_000_000
 _MAX_BYTES: Final = 6_500
 """Of one of these, so that it fits into a message."""
 
-# What comes from the bus may be anything; what is passed on to clients must be fit for them.
-_Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# What is passed on to clients must be fit for them.
 _Count = Annotated[int, Meta(ge=0, le=_MAX_COUNT)]
 _Name = Annotated[str, Meta(max_length=MAX_NAME)]
-_Field = Annotated[str, Meta(max_length=_MAX_FIELD)]
-_NodeName = Annotated[str, Meta(max_length=_MAX_NODE_NAME)]
 
 
 class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user in a room."""
 
-    user_id: _Id
+    user_id: Integer
     name: _Name
     connections: Annotated[int, Meta(ge=1, le=_MAX_COUNT)]
     """To this node."""
@@ -48,30 +45,30 @@ class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class People(msgspec.Struct, frozen=True, array_like=True):
     """Who is in a room, as connected to one node."""
 
-    retreat_id: _Id
+    retreat_id: Integer
     total: _Count = 0
     """Users, of whom some may not be among :attr:`users`."""
     users: Annotated[tuple[Person, ...], Meta(max_length=MAX_USERS)] = ()
     """In the order in which they came."""
-    marked: Annotated[tuple[_Id, ...], Meta(max_length=MAX_MARKS)] = ()
+    marked: Annotated[tuple[Integer, ...], Meta(max_length=MAX_MARKS)] = ()
     """The connections that have an editing mark: those of all others have ended."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a connection edits."""
 
-    registration_id: _Id
-    field: _Field | None
-    user_id: _Id
-    admin_user_id: _Id
+    registration_id: Integer
+    field: Short | None
+    user_id: Integer
+    admin_user_id: Integer
     name: _Name
 
 
 class ConnectionMark(msgspec.Struct, frozen=True, array_like=True):
     """The editing mark of a connection, or its end."""
 
-    retreat_id: _Id
-    connection: _Id
+    retreat_id: Integer
+    connection: Integer
     """Its number, unique in the life of a node."""
     mark: Mark | None = None
     """``None``: it has ended."""
@@ -80,8 +77,8 @@ class ConnectionMark(msgspec.Struct, frozen=True, array_like=True):
 class Request(msgspec.Struct, frozen=True, array_like=True):
     """Asks nodes for the :class:`People` of rooms, and their marks, even if nobody is there."""
 
-    nodes: Annotated[tuple[_NodeName, ...], Meta(max_length=MAX_NODES)]
-    retreat_ids: Annotated[tuple[_Id, ...], Meta(max_length=MAX_REQUESTED)]
+    nodes: Annotated[tuple[Short, ...], Meta(max_length=MAX_NODES)]
+    retreat_ids: Annotated[tuple[Integer, ...], Meta(max_length=MAX_REQUESTED)]
 
 
 Record = People | ConnectionMark | Request

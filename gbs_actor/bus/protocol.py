@@ -83,6 +83,11 @@ class Bus(Protocol):
         """
         ...
 
+    @property
+    def congested(self) -> bool:
+        """Whether so much presence waits to be sent that what can wait should."""
+        ...
+
     def listen(self, listener: Listener) -> None:
         """Call a function with what other nodes send of presence, while :meth:`run` runs."""
         ...

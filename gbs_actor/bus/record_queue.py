@@ -18,6 +18,8 @@ class RecordQueue:
         self._limit = limit
         self._waiting: dict[object, tuple[Record, bytes]] = {}
         self._gap = False
+        self.size = 0
+        """Bytes of what waits."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -25,15 +27,18 @@ class RecordQueue:
     def put(self, record: Record) -> None:
         """Add a record, in place of an earlier one of the same key."""
         key = key_of(record)
-        self._waiting.pop(key, None)
+        if key in self._waiting:
+            self._pop(key)
         if len(self._waiting) >= self._limit:
             self.drop()
-        self._waiting[key] = (record, encoded(record))
+        self._waiting[key] = item = (record, encoded(record))
+        self.size += len(item[1])
 
     def drop(self) -> None:
         """Drop all that waits, and take it for lost."""
         self._gap |= bool(self._waiting)
         self._waiting.clear()
+        self.size = 0
 
     def add_gap(self) -> None:
         """Note that a record was lost before it got here."""
@@ -48,7 +53,12 @@ class RecordQueue:
         """Remove and return the first records, of about so many bytes."""
         taken = []
         while self._waiting and size > 0:
-            item = self._waiting.pop(next(iter(self._waiting)))
+            item = self._pop(next(iter(self._waiting)))
             taken.append(item)
             size -= len(item[1])
         return taken
+
+    def _pop(self, key: object) -> tuple[Record, bytes]:
+        item = self._waiting.pop(key)
+        self.size -= len(item[1])
+        return item

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
@@ -9,6 +11,10 @@ from gbs_actor.bus.message import Message
 
 MAX_NODES: Final = 1_000
 """Nodes whose serials are remembered."""
+MAX_REPLACED: Final = 16
+"""Earlier processes of a node that are remembered."""
+SILENT_AFTER: Final = 10.0
+"""Seconds without a message after which an earlier process of a node counts again."""
 
 
 class Order(Enum):
@@ -20,33 +26,56 @@ class Order(Enum):
     RESTARTED = auto()
     """It is a gap, and of another process of that name."""
     LATE = auto()
-    """A later one has come before it, or it has come already: that was the gap."""
+    """A later one has come before it, or it has come already: that was the gap. Or it is of a
+    process that another one of that name has replaced, since it was taken for dead."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is known of a node: its process, and the latest serial of that."""
+
+    run: str
+    serial: int
+    heard_at: float
+    replaced: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_REPLACED))
+    """The runs of its earlier processes."""
+
+    def order(self, message: Message, now: float) -> Order:
+        if message.run == self.run:
+            if message.serial == self.serial + 1:
+                return Order.NEXT
+            if message.serial <= self.serial and self.run:
+                return Order.LATE
+            return Order.GAP  # without a run, it may have restarted
+        if message.run in self.replaced and now < self.heard_at + SILENT_AFTER:
+            return Order.LATE
+        return Order.RESTARTED
 
 
 class Serials:
     """The latest serial of each other node."""
 
     def __init__(self) -> None:
-        self._latest: dict[str, tuple[str, int]] = {}
-        """Run and serial."""
+        self._nodes: dict[str, _Node] = {}
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return len(self._nodes)
 
-    def order(self, message: Message) -> Order:
-        """Return where a message stands, and remember it."""
-        run, serial = self._latest.get(message.node, (None, 0))
-        if run is None:
-            order = Order.GAP
-        elif run != message.run:
-            order = Order.RESTARTED
-        elif message.serial == serial + 1:
-            order = Order.NEXT
-        elif message.serial <= serial and run:
-            return Order.LATE
-        else:
-            order = Order.GAP  # without a run, it may have restarted
-        if len(self._latest) >= MAX_NODES:
-            self._latest.clear()
-        self._latest[message.node] = (message.run, message.serial)
+    def order(self, message: Message, now: float) -> Order:
+        """Return where a message stands, and remember it.
+
+        :param now: when it arrived, in Trio's time.
+        """
+        node = self._nodes.get(message.node)
+        if node is None:
+            if len(self._nodes) >= MAX_NODES:
+                self._nodes.clear()
+            self._nodes[message.node] = _Node(message.run, message.serial, now)
+            return Order.GAP
+        order = node.order(message, now)
+        if order is Order.RESTARTED:
+            node.replaced.append(node.run)
+            node.run = message.run
+        if order is not Order.LATE:
+            node.serial, node.heard_at = message.serial, now
         return order

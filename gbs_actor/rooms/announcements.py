@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from gbs_actor.bus import Bus
 from gbs_actor.bus.presence import (
     MAX_MARKS,
     MAX_NAME,
@@ -15,7 +16,6 @@ from gbs_actor.bus.presence import (
     Mark,
     People,
     Person,
-    Record,
 )
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.presence import Editor, MarkChange, people_here
@@ -25,6 +25,9 @@ INTERVAL: Final = 2.0
 """Seconds between two messages about who is in a room, at least."""
 ANSWER_INTERVAL: Final = 0.5
 """The same where another server asks."""
+MAX_ABSENT: Final = 10_000
+"""Rooms that are not here and were asked for, at most, until that is sent; further ones are asked
+for again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,14 +81,19 @@ class _Room:
 class Announcements:
     """Sends what is new of each room, not too often, and all of it where another server asks.
 
-    :param send: sends a record to all other servers.
+    Of many rooms that goes in parts, as the bus has sent the former ones.
+
+    :param bus: to all other servers.
     """
 
-    def __init__(self, send: Callable[[Record], None]) -> None:
-        self._send = send
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._send = bus.send
         self._rooms: dict[str, _Room] = {}
         self._by_id: dict[int, _Room] = {}
         self._changed: dict[_Room, None] = {}
+        self._absent: dict[int, None] = {}
+        """Retreats that were asked for, and had no room."""
 
     @property
     def retreat_ids(self) -> Iterable[int]:
@@ -134,11 +142,11 @@ class Announcements:
         """Send who is in rooms as soon as it is time, even if there are none."""
         for retreat_id in retreat_ids:
             room = self._by_id.get(retreat_id)
-            if room is None:
-                self._send(People(retreat_id))
-            else:
+            if room is not None:
                 room.asked = True
                 self._changed[room] = None
+            elif len(self._absent) < MAX_ABSENT:
+                self._absent[retreat_id] = None
 
     def send_marks(self, slug: str, changes: Iterable[MarkChange]) -> None:
         """Send what those in a room are sent of marks; those of other servers are left out."""
@@ -159,11 +167,20 @@ class Announcements:
 
     def due(self) -> float:
         """Return the Trio time at which :meth:`send_due` has something to do (``inf``: never)."""
-        return min((room.due for room in self._changed), default=inf)
+        return -inf if self._absent else min((room.due for room in self._changed), default=inf)
 
     def send_due(self, now: float) -> None:
-        """Send what is due."""
+        """Send what is due, or the first part of it."""
+        while self._absent and not self._bus.congested:
+            retreat_id = next(iter(self._absent))
+            del self._absent[retreat_id]
+            if retreat_id in self._by_id:
+                self.ask((retreat_id,))  # it has been opened meanwhile
+            else:
+                self._send(People(retreat_id))
         for room in [room for room in self._changed if room.due <= now]:
+            if self._bus.congested:
+                return
             del self._changed[room]
             people = room.people()
             if room.asked or (people.total, people.users) != (room.sent.total, room.sent.users):

@@ -48,6 +48,9 @@ CRASHED: Final = (RoomState.BACKOFF, RoomState.FAILED)
 """The states in which a room waits for its next start."""
 LAST_CHANGES: Final = 20
 """Changes that are kept for operators."""
+FALSE_HINT_PAUSE: Final = 0.25
+"""Seconds for which hints are ignored behind one that was false: whoever may notify can send any
+number of those. What they miss, the regular comparison with the store finds."""
 
 
 class RoomHandle:
@@ -125,6 +128,8 @@ class RoomHandle:
         self.other_servers = other_servers
         self._hint: Hint | None = None
         """The latest of another server, about this retreat."""
+        self._heed_from = -inf
+        """Trio time from which on hints count."""
         self.outdated = False
         """Whether the store may have changes that the board lacks."""
         self.pause_over = trio.lowlevel.ParkingLot()
@@ -329,21 +334,39 @@ class RoomHandle:
         self.mailbox.wake()
 
     def heed(self, hint: Hint) -> None:
-        """Let the room catch up as soon as it can, unless it has what a hint is about by then."""
-        self._hint = hint
-        self.mailbox.wake()
+        """Let the room catch up as soon as it can, unless it has what a hint is about by then.
+
+        Without effect for :data:`FALSE_HINT_PAUSE` behind a hint that was false.
+        """
+        if trio.current_time() >= self._heed_from:
+            self._hint = hint
+            self.mailbox.wake()
 
     @property
     def behind(self) -> bool:
         """Whether the store has changes that the board lacks, or may have some."""
-        hint = self._hint
-        if self.outdated or hint is None or (version := self.version) is None:
-            return self.outdated
-        return hint.epoch != version.epoch or hint.revision > version.revision
+        return self.outdated or self._lacks(self._hint)
 
-    def begin_comparison(self) -> None:
-        """Take the board as up to date from now on: it is about to be."""
-        self.outdated, self._hint = False, None
+    def begin_comparison(self) -> Hint | None:
+        """Take the board as up to date from now on: it is about to be.
+
+        :returns: the hint that there was, for :meth:`end_comparison`.
+        """
+        hint, self._hint = self._hint, None
+        self.outdated = False
+        return hint
+
+    def end_comparison(self, hint: Hint | None) -> None:
+        """Ignore hints for a while if one was false: the board is where the store was behind it."""
+        if self._lacks(hint):
+            self._hint = None
+            self._heed_from = trio.current_time() + FALSE_HINT_PAUSE
+
+    def _lacks(self, hint: Hint | None) -> bool:
+        """Whether a hint is about what the board lacks."""
+        if hint is None or (version := self.version) is None:
+            return False
+        return hint.epoch != version.epoch or hint.revision > version.revision
 
     def drain(self) -> None:
         """Reject what comes from now on; the room stops once all else has its reply.

@@ -107,11 +107,13 @@ class Loading:
 
         :raises RoomEnded: the retreat is no more, or there is no store to wait for.
         """
-        self._handle.begin_comparison()
+        hint = self._handle.begin_comparison()
         try:
             await self.catch_up()
         except StoreUnavailable:
             await self.wait_for_store()
+        else:
+            self._handle.end_comparison(hint)
 
     async def confirm(self) -> bool:
         """Make sure that the board is where the store is at some moment after the call.

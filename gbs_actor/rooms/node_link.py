@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Final
 
 import trio
 
-from gbs_actor.bus import Bus, NodeMessage
+from gbs_actor.bus import Bus, Hints, NodeMessage
 from gbs_actor.bus.presence import requests
 from gbs_actor.rooms.announcements import Announcements
 from gbs_actor.rooms.anti_entropy import AntiEntropy
@@ -16,6 +17,8 @@ from gbs_actor.rooms.other_nodes import OtherNodes
 from gbs_actor.rooms.presence import MarkChange
 from gbs_actor.rooms.statistics import RoomState
 
+GAP_PAUSE: Final = 0.1
+"""Seconds between two comparisons of all rooms for gaps, at least: gaps may come without end."""
 TOGETHER: Final = 0.05
 """Seconds for which a change of presence waits for others."""
 
@@ -39,7 +42,7 @@ class NodeLink:
         self._bus = bus
         self._handles = handles
         self._anti_entropy = anti_entropy
-        self._announcements = Announcements(bus.send)
+        self._announcements = Announcements(bus)
         self._nodes = OtherNodes()
         self._pause: trio.CancelScope | None = None
         bus.listen(self._receive)
@@ -83,9 +86,14 @@ class NodeLink:
 
     async def follow(self) -> None:
         """Pass hints on until cancelled."""
+        gap, compare_at = False, -inf
         while True:
-            hints = await self._bus.next()
-            if hints.gap:
+            hints = Hints((), gap=False)
+            with trio.move_on_at(compare_at if gap else inf):
+                hints = await self._bus.next()
+            gap |= hints.gap
+            if gap and trio.current_time() >= compare_at:
+                gap, compare_at = False, trio.current_time() + GAP_PAUSE
                 await self._anti_entropy.try_compare()
             rooms = {
                 version.id: room

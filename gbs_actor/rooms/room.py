@@ -68,14 +68,18 @@ class Room:
 
     async def _serve(self) -> None:
         handle, subscriptions = self._handle, self._subscriptions
+        compared = False
         while not handle.restart_requested:
-            if handle.behind:
+            # Hints may come faster than the store answers: work is done in between all the same.
+            if handle.outdated or (handle.behind and not compared):
+                compared = True
                 await self._loading.compare_with_store()
                 continue
             await subscriptions.process_controls()
             if subscriptions.waits_for_store:
                 await self._confirm()
                 continue
+            compared = False
             apart = handle.one_by_one > 0
             work = handle.mailbox.take_work(1 if apart else self._config.batch_size)
             if work:

@@ -41,7 +41,13 @@ def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
     node, url = settings.store.node, settings.store.database_url
     if node is None or url is None:
         return None
-    return open_bus(settings.bus, node=node, dsn=url.get_secret_value(), database=store.identity)
+    return open_bus(
+        settings.bus,
+        node=node,
+        dsn=url.get_secret_value(),
+        database=store.identity,
+        may_send=lambda: store.statistics().lease_held,
+    )
 
 
 @asynccontextmanager

@@ -351,7 +351,8 @@ class StoreSettings(Group):
     lock_timeout: Seconds = 3.0
     """Seconds to wait at the start for another server to release the database."""
     write_check_interval: Seconds = 5.0
-    """Seconds between two small writes of the server's own that decide whether /readyz is 200."""
+    """Seconds between two small writes of the server's own that decide whether /readyz is 200;
+    after one that failed the next ones come sooner."""
     history_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     """Days that accepted changes are kept in the log. The server prunes older ones once a day; a
     command that is sent again after that counts as a new one.

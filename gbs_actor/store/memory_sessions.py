@@ -43,11 +43,9 @@ class MemorySessions:
 
     def take_over(self, sid: str) -> SessionRecord:
         """Raise the generation of a session."""
-        stored = self._stored.get(sid)
-        at = trio.current_time() if stored is None else stored.at
         former = self.find(sid)
         record = replace(former, generation=former.generation + 1)
-        self._stored[sid] = _StoredSession(record, at)
+        self._stored[sid] = _StoredSession(record, trio.current_time())
         return record
 
     def taken_over(self, generations: Mapping[str, int]) -> set[str]:

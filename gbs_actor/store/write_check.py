@@ -9,13 +9,17 @@ from typing import Final
 import msgspec
 import trio
 
-from gbs_actor.concurrency import Service, background
+from gbs_actor.concurrency import Backoff, Service, background
 from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.observability import OperatorEvents
 from gbs_actor.store.protocol import CommitRefused, OutcomeUnknown, Store, StoreError
 
 TIMEOUT: Final = 2.0
 """Seconds that a write may take."""
+RETRY: Final = 0.25
+"""Seconds between a failed write and the next one; twice as long after each further one."""
+MAX_RETRY: Final = 1.0
+"""The same, at most: so long, and the time of a write, the end of an outage may be unknown."""
 
 _NOT_CONFIRMED: Final = "The database did not confirm a write in time."
 _REFUSED: Final = "The database refuses to write."
@@ -40,9 +44,9 @@ class WriteCheck:
     """Writes to the store every few seconds, so that a probe need not.
 
     So a store that is full, read-only, frozen or unreachable is noticed without traffic, and
-    so is its return.
+    so is its return, within about a second.
 
-    :param interval: seconds between two writes.
+    :param interval: seconds between two writes, as long as they succeed.
     :param events: what operators are notified of.
     :param environment: where jitter comes from.
     """
@@ -58,6 +62,7 @@ class WriteCheck:
         self._service = Service("write check", self._run, environment=environment)
         self._store = store
         self._interval = interval
+        self._retry = Backoff(min(RETRY, interval), min(MAX_RETRY, interval), jitter=0.0)
         self._failure: str | None = None
         self._written_at = float("-inf")
         self._writes = 0
@@ -91,8 +96,13 @@ class WriteCheck:
         )
 
     async def _run(self) -> None:
+        delays = self._retry.delays()
         while True:
-            await trio.sleep(self._interval)
+            if self._failure is None:
+                delays = self._retry.delays()
+                await trio.sleep(self._interval)
+            else:
+                await trio.sleep(next(delays))
             await self._write()
 
     async def _write(self) -> None:

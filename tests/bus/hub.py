@@ -76,7 +76,9 @@ class Hub:
         for channel in self.channels:
             channel.receive_now(data)
 
-    def bus(self, node: str, limit: int = 10_000) -> NodeBus:
+    def bus(
+        self, node: str, limit: int = 10_000, may_send: Callable[[], bool] = lambda: True
+    ) -> NodeBus:
         """Return the bus of a node."""
         return NodeBus(
             "memory",
@@ -84,6 +86,7 @@ class Hub:
             node=node,
             interval=INTERVAL,
             limit=limit,
+            may_send=may_send,
             environment=self._environment,
         )
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gbs_actor.bus import Hint
 from gbs_actor.bus.message import MAX_SIZE, IncompatibleMessage, Message, Sender, encode, read
+from gbs_actor.bus.presence import ConnectionMark, People, Record, encoded
 from gbs_actor.contract.decoding import InvalidPayload
 
 TEXT = st.text(max_size=60)
@@ -55,9 +56,42 @@ def test_no_hints_are_one_short_message() -> None:
 def test_a_hint_that_is_too_large_goes_alone() -> None:
     large = "x" * MAX_SIZE
     hints = [Hint(1, large, 1), Hint(2, "e", 1), Hint(3, large, 1), Hint(4, "e", 1)]
-    assert [read(data).hints for data in encode(Sender("a", ""), 1, hints)] == [
-        (hint,) for hint in hints
+    sent = [json.loads(data)["hints"] for data in encode(Sender("a", ""), 1, hints)]
+    assert sent == [[[hint.retreat_id, hint.epoch, 1]] for hint in hints]
+
+
+def test_of_a_retreat_people_and_marks_are_read_in_their_order() -> None:
+    items: list[Record] = [
+        ConnectionMark(1, 5),
+        People(2, 1),
+        ConnectionMark(2, 5),
+        People(3),
+        People(2),
+        People(1),
+        ConnectionMark(1, 6),
     ]
+    sent = encode(Sender("a", "x"), 1, [], [(item, encoded(item)) for item in items])
+    read_as = [(each.people, each.editing) for each in map(read, sent)]
+    assert read_as == [
+        ((People(2, 1), People(3)), (ConnectionMark(1, 5), ConnectionMark(2, 5))),
+        ((People(2), People(1)), (ConnectionMark(1, 6),)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"node":"%s","serial":1' % ("x" * 65),
+        '"node":"a","serial":9223372036854775808',
+        '"node":"a","serial":1,"run":"%s"' % ("x" * 65),
+        '"node":"a","serial":1,"hints":[[1,"%s",1]]' % ("x" * 65),
+        '"node":"a","serial":1,"hints":[[9223372036854775808,"e",1]]',
+        '"node":"a","serial":1,"hints":[[1,"e",9223372036854775808]]',
+    ],
+)
+def test_what_would_be_kept_is_short(fields: str) -> None:
+    with pytest.raises(InvalidPayload):
+        read(b'{"v":1,%s}' % fields.encode())
 
 
 def test_what_a_later_version_adds_is_ignored() -> None:

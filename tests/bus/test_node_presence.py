@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from gbs_actor.bus import Hint, NodeMessage
 from gbs_actor.bus.node_bus import HEARTBEAT, PRESENCE_SIZE, NodeBus
 from gbs_actor.bus.presence import ConnectionMark, Mark, People, Person, Request
+from gbs_actor.bus.serials import MAX_REPLACED, SILENT_AFTER
 from tests.bus.hub import EPOCH, INTERVAL, Hub, HubChannel, settled, started
 
 PEOPLE = People(12, 2, (Person(1, "가", 1), Person(2, "나", 3)), (5,))
@@ -162,6 +163,66 @@ async def test_another_process_of_the_name_has_restarted(
         await settled()
         assert any(message.gap and message.restarted for message in pair[1].heard)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_process_that_another_one_of_its_name_has_replaced_does_not_count(
+    autojump_clock: MockClock, hub: Hub, pair: list[Listening]
+) -> None:
+    frozen, other = pair
+    async with trio.open_nursery() as nursery:
+        later = hub.bus("a")
+        await nursery.start(later.run)
+        await trio.sleep(2 * HEARTBEAT)  # both go on
+        assert [message.restarted for message in other.heard].count(True) == 1
+        other.heard.clear()
+        frozen.bus.send(PEOPLE)
+        later.send(MARK)
+        frozen.bus.publish(1, EPOCH, 5)
+        await trio.sleep(2 * HEARTBEAT)
+        assert (other.people, other.marks) == ([], [MARK])
+        assert not any(message.gap for message in other.heard)
+        assert (await other.bus.next()).latest == (Hint(1, EPOCH, 5),)  # it is true, whoever knows
+        nursery.cancel_scope.cancel()
+    await trio.sleep(SILENT_AFTER + HEARTBEAT)
+    frozen.bus.send(PEOPLE)
+    await trio.sleep(2 * INTERVAL)
+    assert other.people == [PEOPLE]  # it has its name again
+    assert [message.restarted for message in other.heard].count(True) == 1
+
+
+async def test_a_process_that_is_replaced_often_is_forgotten_at_some_point(
+    autojump_clock: MockClock, hub: Hub, pair: list[Listening]
+) -> None:
+    message = b'{"v":1,"node":"z","serial":1,"run":"%d"}'
+    for run in range(MAX_REPLACED + 2):
+        hub.inject(message % run)
+    heard = len(pair[1].heard)
+    for run in range(1, MAX_REPLACED + 1):
+        hub.inject(message % run)
+    assert len(pair[1].heard) == heard
+    hub.inject(message % 0)
+    assert len(pair[1].heard) == heard + 1
+
+
+async def test_a_node_sends_nothing_while_it_has_not_its_name(
+    autojump_clock: MockClock, hub: Hub
+) -> None:
+    has_name = True
+    a, b = hub.bus("a", may_send=lambda: has_name), hub.bus("b")
+    async with listening(a, b) as (_, other):
+        has_name = False
+        a.send(PEOPLE)
+        a.publish(1, EPOCH, 5)
+        await trio.sleep(5 * HEARTBEAT)
+        assert other.heard == []
+        has_name = True
+        await trio.sleep(2 * INTERVAL)
+        assert other.people == [PEOPLE]
+        assert [message.gap for message in other.heard] == [False]
+        assert (await other.bus.next()).latest == (Hint(1, EPOCH, 5),)
+        has_name = False
+        await a.leave()
+        assert not any(message.leaves for message in other.heard)
 
 
 async def test_a_node_that_leaves_is_not_heard_of_again(

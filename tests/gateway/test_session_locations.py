@@ -223,6 +223,62 @@ async def test_of_too_much_that_is_pending_the_oldest_is_dropped(
         assert [set(written) for written in store.written] == [{"three", "one", "four"}]
 
 
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_removal_that_is_dropped_does_not_count_as_written_and_ends_the_recovery(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    monkeypatch.setattr(module, "MAX_PENDING", 3)
+    store = FickleStore(shared=shared)
+    await store.update_session_locations({"one": HERE})
+    async with running(store) as locations:
+        store.failure = StoreError("down")
+        outcomes = []
+
+        async def remove() -> None:
+            try:
+                await locations.remove("one", generation=0)
+            except StoreUnavailable:
+                outcomes.append("not written")
+            else:
+                outcomes.append("written")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(remove)
+            await wait_all_tasks_blocked()
+            for sid in ("two", "three", "four"):
+                locations.set(sid, HERE)
+            store.failure = None
+        assert outcomes == (["not written"] if shared else ["written"])
+        assert await store.find_session_location("one") == HERE
+        with pytest.raises(StoreUnavailable):
+            await locations.take_over("one")
+        locations.set("one", THERE)
+        assert (await locations.take_over("one")).location == THERE.location
+
+
+async def test_a_removal_that_the_store_refuses_does_not_count_as_written(
+    autojump_clock: MockClock,
+) -> None:
+    store = FickleStore(shared=True)
+    async with running(store) as locations:
+        store.failure = CommitRefused("no", data_error=True)
+        with pytest.raises(StoreUnavailable):
+            await locations.remove("one", generation=0)
+
+
+async def test_of_some_sessions_it_is_known_that_their_location_was_dropped(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PENDING", 3)
+    async with running(FickleStore()) as locations:
+        for number in range(100):
+            locations.set(str(number), HERE)
+        for number in (94, 95, 96):
+            with pytest.raises(StoreUnavailable):
+                await locations.take_over(str(number))
+        assert await locations.take_over("93") == NOWHERE
+
+
 async def test_an_unexpected_failure_of_a_write_is_logged_and_the_write_repeated(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

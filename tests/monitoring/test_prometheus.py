@@ -38,7 +38,8 @@ SEVERAL_SERVERS = {
     "gbs_nodes",
     "gbs_other_servers",
     *(f"gbs_bus_{name}" for name in ("connected", "failures_total", "gaps_total", "lag_seconds")),
-    *(f"gbs_bus_{name}" for name in ("messages_total", "pending", "unreadable_total")),
+    *(f"gbs_bus_{name}" for name in ("messages_total", "unreadable_total")),
+    *(f"gbs_bus_{name}" for name in ("pending", "pending_presence")),
 }
 """Metrics of which a single server has no samples."""
 EDITED = f"rate(gbs_delivery_seconds_count[{WINDOW}]) > 1 and rate(gbs_joins_total[{WINDOW}]) >= 0"

@@ -12,7 +12,7 @@ from gbs_actor.bus.message import read
 from gbs_actor.bus.presence import MAX_MARKS, MAX_NODES
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.rooms import Editing, Presence, RoomSettings, RoomSupervisor, Tracepoint
-from tests.bus.hub import Hub, HubChannel
+from tests.bus.hub import Hub, HubChannel, settled
 
 from .nodes import nodes
 from .peers import Bundle, Client, Stamped
@@ -355,6 +355,25 @@ async def test_a_room_that_is_stopped_takes_marks_along_that_were_just_begun(
         assert marks(watcher) == {(2, 7, "memo")}
         await a.supervisor.actions.stop("winter")
         await trio.sleep(2)
+        assert marks(watcher) == set()
+        assert people(watcher) == {1: 1}
+
+
+async def test_a_mark_that_is_sent_with_the_end_of_its_room_ends_with_it(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    config = RoomSettings(editing_timeout=1e6)
+    async with nodes(2, hub=hub, config=config) as (a, b):
+        watcher, author = await b.client(1), await a.client(2)
+        await trio.sleep(5)
+        await author.ask(AssignNumber(7, 1))  # a hint goes out, and what follows waits a little
+        author.mark(7, "memo")
+        await settled()
+        await a.supervisor.actions.stop("winter")
+        await trio.sleep(5)
+        assert [mark.mark is not None for each in hub.messages for mark in each.editing] == [True]
+        assert b.supervisor.statistics().rooms[0].editing_marks == 0
         assert marks(watcher) == set()
         assert people(watcher) == {1: 1}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,8 @@ from gbs_actor.lineup.commands import (
     UpdateMemo,
 )
 from gbs_actor.rooms import Accepted, Done, RoomSettings, Snapshot, Tracepoint, batch_runner
+from gbs_actor.rooms.handle import FALSE_HINT_PAUSE
+from gbs_actor.rooms.node_link import GAP_PAUSE
 from gbs_actor.store.protocol import LOCK_TIMEOUT, Delta, LockedRetreat
 from gbs_actor.testing.scheduling import run
 from gbs_actor.testing.store import READ_TIMEOUT, Fault, SimStore
@@ -148,6 +151,92 @@ async def test_behind_a_gap_all_rooms_compare_themselves(autojump_clock: MockClo
         await author.ask(AssignNumber(7, 1))
         await trio.sleep(5)
         assert viewer.rows == author.rows
+
+
+async def test_gaps_that_never_end_let_rooms_compare_themselves_now_and_then(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    async with nodes(2, config=UNSEEN, hub=hub) as (a, b):
+        author, viewer = await a.client(1), await b.client(2)
+        await trio.sleep(1)
+
+        async def flood() -> None:
+            while True:
+                hub.inject(b"no message")
+                await trio.sleep(0.01)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            checks = b.supervisor.counts().checks
+            await trio.sleep(5)
+            assert 5 <= b.supervisor.counts().checks - checks <= 5 / GAP_PAUSE + 2
+            nursery.cancel_scope.cancel()
+        hub.deliver = lambda channel, data: None
+        await author.ask(AssignNumber(7, 1))
+        hub.inject(b"no message")  # in the pause
+        await trio.sleep(1.1 * GAP_PAUSE)
+        assert viewer.rows == author.rows
+
+
+class SlowDeltas(SimStore):
+    """Returns deltas after some time in which there are others."""
+
+    async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
+        delta = await super().delta(retreat_id, epoch, revision)
+        await trio.sleep(0.1)
+        return delta
+
+
+async def test_hints_that_never_end_hold_up_no_command(autojump_clock: MockClock) -> None:
+    async with nodes(2, config=UNSEEN, hub=Hub(), stores=SlowDeltas) as (a, b):
+        author, other = await a.client(1), await b.client(2)
+
+        async def go_on() -> None:
+            while True:
+                for number in (1, 2):
+                    await author.ask(AssignNumber(7, number))
+                    await trio.sleep(0.005)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(go_on)
+            await trio.sleep(1)
+            with trio.fail_after(3):
+                accepted(await other.ask(AssignNumber(8, 1)))
+            nursery.cancel_scope.cancel()
+
+
+async def test_hints_that_are_false_read_little_and_hold_up_no_command(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    async with nodes(2, config=UNSEEN, stores=CountingStore, hub=hub) as (a, b):
+        author, viewer = await a.client(1), await b.client(2)
+        (version,) = (await b.store.versions((1,))).values()
+        serial = count(1)
+
+        async def forge() -> None:
+            while True:
+                hub.inject(
+                    b'{"v":1,"node":"z","serial":%d,"run":"x","hints":[[%d,"%s",%d]]}'
+                    % (next(serial), version.id, version.epoch.encode(), 10**18)
+                )
+                await trio.sleep(0.005)
+
+        async with trio.open_nursery() as nursery:
+            b.store.latency = 0.02
+            nursery.start_soon(forge)
+            await trio.sleep(1)
+            reads = counted(b)
+            with trio.fail_after(1):
+                accepted(await viewer.ask(AssignNumber(8, 1)))
+            await trio.sleep(4)
+            assert counted(b) - reads <= 5 / FALSE_HINT_PAUSE + 2
+            nursery.cancel_scope.cancel()
+        await trio.sleep(1)
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(0.1)
+        assert contents(viewer.rows) == contents(author.rows)  # true ones count again
 
 
 async def test_what_others_have_changed_is_told_of_in_the_batch_form(

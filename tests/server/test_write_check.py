@@ -21,7 +21,7 @@ from gbs_actor.store.protocol import (
     StoreStatistics,
     StoreUnavailable,
 )
-from gbs_actor.store.write_check import TIMEOUT, WriteCheck
+from gbs_actor.store.write_check import MAX_RETRY, RETRY, TIMEOUT, WriteCheck
 from tests.server.running import running, settings, small_store, token
 
 INTERVAL = 5.0
@@ -78,12 +78,26 @@ async def test_a_failed_write_is_a_reason_and_comes_right_without_traffic(
         store.error = error
         await trio.sleep(2.5 * INTERVAL)
         assert check.failure() == sentence
+        assert check.statistics().failures == 9  # 5 s, 5.25, 5.75, 6.75, 7.75, …
         store.error = None
-        await trio.sleep(INTERVAL)
+        await trio.sleep(1.1 * MAX_RETRY)
         assert check.failure() is None
-        assert (check.statistics().writes, check.statistics().failures) == (2, 2)
+        await trio.sleep(1.5 * INTERVAL)
+        assert (check.statistics().writes, check.statistics().failures) == (3, 9)
     said = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING]
     assert said == [f"not ready: {sentence} {error}"], "once, and with the store's own words"
+
+
+async def test_after_a_short_outage_a_server_is_ready_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    store = Disk()
+    store.error = StoreUnavailable("nobody is there")
+    async with checked(store) as check:
+        store.error = None
+        assert check.failure() is not None
+        await trio.sleep(1.1 * RETRY)
+        assert check.failure() is None
 
 
 async def test_a_write_that_hangs_is_a_reason_after_its_time(

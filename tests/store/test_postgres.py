@@ -462,6 +462,16 @@ class TestPruning:
 class TestSessionLocations:
     LOCATION = SessionLocation("winter", "epoch", joined_revision=1, known_elsewhere=-1)
 
+    async def test_one_that_was_just_taken_over_is_not_old(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        record = SessionRecord(self.LOCATION)
+        await postgres.update_session_locations({"one": record, "two": record})
+        await ask(outside, "UPDATE session_place SET noted_at = now() - interval '1 day'")
+        await postgres.take_over_session("one")
+        assert await postgres.prune_session_locations(3_600) == 1
+        assert await postgres.find_session_location("one") == SessionRecord(self.LOCATION, 1)
+
     async def test_the_table_does_not_give_session_ids_away(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:

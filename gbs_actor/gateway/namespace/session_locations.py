@@ -33,7 +33,8 @@ CHECK_INTERVAL: Final = 5.0
 CHECKED_AT_ONCE: Final = 1_000
 """How many sessions one query checks."""
 MAX_PENDING: Final = 20_000
-"""How many locations may be pending; beyond, the oldest are dropped."""
+"""How many locations may be pending; beyond, the oldest are dropped. Of so many sessions is known
+that theirs was."""
 
 _BACKOFF: Final = Backoff(initial=0.1, maximum=5.0, jitter=0.0)
 
@@ -92,6 +93,8 @@ class SessionLocations:
         """Pending writes, by session."""
         self._in_flight: dict[str, SessionRecord] = {}
         """Writes in flight."""
+        self._dropped: dict[str, None] = {}
+        """Sessions whose latest location will not be written: what the store has is older."""
         self._added = trio.lowlevel.ParkingLot()
         self._written = trio.lowlevel.ParkingLot()
         self._writer = Service(
@@ -135,9 +138,12 @@ class SessionLocations:
     def set(self, sid: str, record: SessionRecord) -> None:
         """Set the location of a session, or remove it, without waiting."""
         self._pending.pop(sid, None)
+        self._dropped.pop(sid, None)
         self._pending[sid] = record
         if len(self._pending) > MAX_PENDING:
-            del self._pending[next(iter(self._pending))]
+            oldest = next(iter(self._pending))
+            del self._pending[oldest]
+            self._drop(oldest)
         self._added.unpark_all()
 
     async def remove(self, sid: str, generation: int) -> None:
@@ -158,8 +164,11 @@ class SessionLocations:
         Cancelled, the generation may have been raised.
 
         :raises StoreError: the store cannot be reached, unless no other server uses it and the
-            location is in memory.
+            location is in memory; or the location was dropped.
         """
+        if sid in self._dropped:
+            await trio.lowlevel.checkpoint()
+            raise StoreUnavailable("the location of the session was dropped")
         if self._store.shared:
             # What is pending may be late itself: the store decides.
             if not await self._wait_written(sid):
@@ -172,12 +181,21 @@ class SessionLocations:
         return await self._store.find_session_location(sid)
 
     async def _wait_written(self, sid: str) -> bool:
-        """Wait until nothing is pending of a session; ``False``: that takes too long."""
+        """Wait until the latest location of a session is written.
+
+        :returns: ``False``: it takes too long, or was dropped.
+        """
         with trio.move_on_after(WRITE_TIMEOUT):
             while sid in self._pending or sid in self._in_flight:
                 await self._written.park()
-            return True
+            return sid not in self._dropped
         return False
+
+    def _drop(self, sid: str) -> None:
+        """Note that a location is not written."""
+        if len(self._dropped) >= MAX_PENDING:
+            del self._dropped[next(iter(self._dropped))]
+        self._dropped[sid] = None
 
     async def _write_pending(self) -> None:
         delays = _BACKOFF.delays()
@@ -206,6 +224,8 @@ class SessionLocations:
             if not settled:
                 raise
             logger.exception("%d session locations cannot be written", len(self._in_flight))
+            for sid in self._in_flight.keys() - self._pending.keys():
+                self._drop(sid)
         finally:
             if not settled:
                 self._pending = {**self._in_flight, **self._pending}

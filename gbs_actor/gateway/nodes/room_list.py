@@ -24,10 +24,13 @@ _PART: Final = 50
 """Rooms that are summed up, or decoded, before other tasks run."""
 _MAX_PART: Final = 1_000_000
 """Bytes of a part that is no longer compressed, at most."""
-_MAX_PARTS: Final = 2_000
+_MAX_PARTS: Final = 400
+"""Of a list: more rooms than a node has."""
+_MAX_TEXT: Final = 32 * 2**20
+"""Bytes of all parts of a list that are no longer compressed, at most."""
 
 _parts: Final = msgspec.msgpack.Decoder(Annotated[list[bytes], Meta(max_length=_MAX_PARTS)])
-_rooms: Final = msgspec.json.Decoder(tuple[RoomSummary, ...])
+_rooms: Final = msgspec.json.Decoder(Annotated[tuple[RoomSummary, ...], Meta(max_length=_PART)])
 
 
 class RoomList:
@@ -58,11 +61,13 @@ class RoomList:
 async def encode(rooms: Iterator[RoomSummary]) -> bytes:
     """Return rooms as they are stored; those beyond its size are left out."""
     parts: list[bytes] = []
-    size = 0
+    size, left = 0, _MAX_TEXT
     while some := tuple(islice(rooms, _PART)):
-        part = zlib.compress(msgspec.json.encode(some), 1)
+        text = msgspec.json.encode(some)
+        part = zlib.compress(text, 1)
         size += len(part) + 5
-        if size > MAX_ROOMS - 5 or len(parts) == _MAX_PARTS:
+        left -= len(text)
+        if size > MAX_ROOMS - 5 or left < 0 or len(parts) == _MAX_PARTS:
             break
         parts.append(part)
         await trio.lowlevel.checkpoint()
@@ -70,14 +75,19 @@ async def encode(rooms: Iterator[RoomSummary]) -> bytes:
 
 
 async def decode_rooms(stored: bytes, node: str) -> list[RoomSummary]:
-    """Return the rooms of a node; none that cannot be read, as they are of another version.
+    """Return the rooms of a node; none if one cannot be read, or they are too much for a list.
 
+    :param stored: as another node has stored it, maybe of another version; or anything.
     :param node: its name, which they get.
     """
     rooms: list[RoomSummary] = []
+    left = _MAX_TEXT
     try:
-        for part in _parts.decode(stored):
+        for part in _parts.decode(stored) if len(stored) <= MAX_ROOMS else ():
             text = zlib.decompressobj().decompress(part, _MAX_PART)
+            left -= len(text)
+            if left < 0:
+                return []
             some = decode(text, _rooms)
             rooms.extend(msgspec.structs.replace(room, node=node) for room in some)
             await trio.lowlevel.checkpoint()

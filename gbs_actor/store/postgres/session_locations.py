@@ -14,7 +14,16 @@ from gbs_actor.store.protocol import SessionLocation, SessionRecord
 UPDATE = "SELECT session_location_update($1, $2, $3, $4, $5, $6) AS session"
 """Arguments from :func:`update_arguments`."""
 
-TAKE_OVER = "SELECT generation, slug, epoch, joined, doubtful FROM session_take_over($1)"
+# The commit need not be waited for: whatever is written later, and durably, is behind it.
+TAKE_OVER = """
+WITH setting AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+)
+INSERT INTO session_place AS place (session, generation) SELECT $1, 1 FROM setting
+    ON CONFLICT (session) DO UPDATE SET
+        generation = place.generation + 1, noted_at = excluded.noted_at
+    RETURNING generation, slug, epoch, joined, doubtful
+"""
 
 _FIND = "SELECT generation, slug, epoch, joined, doubtful FROM session_place WHERE session = $1"
 

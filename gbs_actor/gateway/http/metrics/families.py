@@ -272,6 +272,11 @@ def _nodes(taken: Snapshot) -> Iterator[Metric]:
     ):
         yield _counter(f"gbs_bus_{name}_total", text, value)
     yield _gauge("gbs_bus_pending", "Rooms with changes that wait to be sent.", bus.pending)
+    yield _gauge(
+        "gbs_bus_pending_presence",
+        "Rooms and editing marks whose latest state waits to be sent.",
+        bus.pending_presence,
+    )
     if bus.lag is not None:
         yield _gauge("gbs_bus_lag_seconds", "How long the latest own message took.", bus.lag)
 
