@@ -231,11 +231,62 @@ async def test_a_server_that_is_not_there_cannot_be_asked(
         assert response.status in {400, 404}
 
 
+async def test_events_of_another_server_come_page_by_page(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        second.composition.operator_events.publish("limit.hit", "on b")
+        first.composition.operator_events.publish("limit.hit", "on a")
+        path, role = "/admin/events?kind=limit.&node=b", Role.ADMIN_MINISTER
+        page = (await first.http("GET", path, role=role)).json()
+        assert [each["text"] for each in page["events"]] == ["on b"]
+        second.composition.operator_events.publish("limit.hit", "later")
+        after = f"&after={page['run']}-{page['last']}"
+        later = (await first.http("GET", path + after, role=role)).json()
+        assert [each["text"] for each in later["events"]] == ["later"]
+        stream = {"Accept": "text/event-stream"}
+        refused = await first.http("GET", path, role=role, headers=stream)
+        assert (refused.status, refused.json()["message"]) == (
+            400,
+            "Another server has no stream: ask for pages of events.",
+        )
+
+
+async def test_levels_and_traces_are_those_of_the_server_that_is_named(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        level = {"logger": "gbs_actor.rooms", "level": "DEBUG", **REASON}
+        await acted(first, "/log-level?node=b", level)
+        await acted(first, "/traces?node=b", {"userId": 7, **REASON})
+        for server, number in ((first, 0), (second, 1)):
+            assert len(server.composition.log_levels.statistics().temporary) == number
+            assert len(server.composition.clients.traces.statistics()) == number
+        await acted(first, "/traces/stop?node=b", {"userId": 7, **REASON})
+        shown = await first.http("GET", "/admin/traces?node=b", role=Role.ADMIN_MINISTER)
+        assert shown.json()["traces"] == []
+
+
+async def test_an_operators_session_names_the_servers(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        for retreats in (None, ["2024-winter"]):
+            token = first.token(role=Role.ADMIN_MINISTER, retreats=retreats)
+            headers = {"Authorization": f"Bearer {token}"}
+            session = (await first.http("GET", "/admin/session", user=None, headers=headers)).json()
+            assert (session["node"], session["nodes"]) == ("a", ["a", "b"])
+        await second.stop()
+        await trio.sleep(2)
+        session = (await first.http("GET", "/admin/session", role=Role.ADMIN_MINISTER)).json()
+        assert (session["node"], session["nodes"]) == ("a", ["a"])
+    async with world() as alone:
+        bearer = alone.bearer(role=Role.ADMIN_MINISTER)
+        session = (await alone.get("/admin/session", bearer)).json()
+        assert (session["node"], session["nodes"]) == (None, [])
+
+
 async def test_what_is_of_no_one_server_takes_no_node(
     autojump_clock: MockClock,
 ) -> None:
     async with servers() as (first, _):
-        for path in ("events", "audit", "nodes", "session"):
+        for path in ("audit", "nodes", "session"):
             response = await first.http("GET", f"/admin/{path}?node=b", role=Role.ADMIN_MINISTER)
             assert response.status == 400
 

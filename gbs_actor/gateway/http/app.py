@@ -103,7 +103,7 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     return [
         admin_forwarding(services.nodes, identity, forwarding),
         admin_dashboard(),
-        admin_session(identity, services.environment),
+        admin_session(identity, services.nodes, services.environment),
         admin_overview(services, identity),
         admin_nodes(services, identity),
         admin_rooms(services, identity, audit),

@@ -115,6 +115,12 @@ class Nodes:
         """Return the reports of the other nodes that are there, by name."""
         return [each for each in self._reports() if each.age <= GONE_AFTER]
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the nodes that are there, this one's too, if it has one."""
+        if self.name is None:
+            return ()
+        return tuple(sorted((self.name, *(each.name for each in self.others()))))
+
     async def rooms_elsewhere(self) -> list[RoomSummary]:
         """Return the rooms of the other nodes that are there, as they were some seconds ago.
 

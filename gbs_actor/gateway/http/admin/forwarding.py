@@ -17,6 +17,7 @@ from quart import Blueprint, Request, Response, request
 
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.admin.audit import address_of
+from gbs_actor.gateway.http.admin.events import asks_for_stream
 from gbs_actor.gateway.http.admin.identity import (
     ADMIN_PATH,
     FORWARDED,
@@ -45,7 +46,7 @@ from gbs_actor.store.nodes import NodeReport
 OF_ONE_SERVER: Final = frozenset(
     {
         *("rooms", "sessions", "closed", "users", "traces", "system", "overview", "history"),
-        *("task-tree", "log-levels", "log-level", "profile", "drain"),
+        *("task-tree", "log-levels", "log-level", "profile", "drain", "events"),
     }
 )
 """What can be asked of another server: the first segment below ``/admin``."""
@@ -137,6 +138,8 @@ def admin_forwarding(nodes: Nodes, identity: AdminIdentity, forwarding: Forwardi
         operator = await _require(request, identity)
         if kind not in OF_ONE_SERVER:
             raise InvalidPayload("node", "This is not of one server: leave out node.")
+        if kind == "events" and asks_for_stream(request):
+            raise InvalidPayload("node", "Another server has no stream: ask for pages of events.")
         return await forwarding.to(node, request, operator)
 
     return blueprint

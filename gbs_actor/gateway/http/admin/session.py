@@ -17,6 +17,7 @@ from gbs_actor.gateway.http.admin.identity import (
     Operator,
 )
 from gbs_actor.gateway.http.admin.responses import fresh_response
+from gbs_actor.gateway.nodes import Nodes
 
 
 class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,9 +32,13 @@ class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: datetime | None
     csrf_token: str | None
     """For the header X-CSRF-Token of POST and DELETE; null: no session."""
+    node: str | None
+    """The server that is asked; null: it is the only one."""
+    nodes: tuple[str, ...]
+    """All servers that are there, by name; empty: there is only one."""
 
 
-def admin_session(identity: AdminIdentity, environment: Environment) -> Blueprint:
+def admin_session(identity: AdminIdentity, nodes: Nodes, environment: Environment) -> Blueprint:
     """Return the routes that begin, show and end a session."""
     blueprint = Blueprint("admin_session", __name__, url_prefix=ADMIN_PATH)
 
@@ -49,14 +54,14 @@ def admin_session(identity: AdminIdentity, environment: Environment) -> Blueprin
                 "retreats", "The token names too many retreats for a cookie; use it as Bearer."
             ) from None
         csrf_token = identity.sessions.csrf_token(cookie)
-        response = _shown(Operator(session.user, session, csrf_token))
+        response = shown(Operator(session.user, session, csrf_token))
         seconds_left = int(identity.sessions.seconds_left(session))
         _set_cookie(response, cookie, seconds_left, environment.wall())
         return response
 
     @blueprint.get("/session")
     async def show() -> Response:
-        return _shown(identity.require(request))
+        return shown(identity.require(request))
 
     @blueprint.delete("/session")
     async def end() -> Response:
@@ -69,20 +74,21 @@ def admin_session(identity: AdminIdentity, environment: Environment) -> Blueprin
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    def shown(operator: Operator) -> Response:
+        user, expires_at = operator.user, operator.expires_at
+        body = OperatorSession(
+            user_id=operator.user_id,
+            name="" if user is None else user.name,
+            role=None if user is None else user.role,
+            retreats=None if user is None or user.retreats is None else sorted(user.retreats),
+            expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+            csrf_token=operator.csrf_token,
+            node=nodes.name,
+            nodes=nodes.names(),
+        )
+        return fresh_response(body)
+
     return blueprint
-
-
-def _shown(operator: Operator) -> Response:
-    user, expires_at = operator.user, operator.expires_at
-    body = OperatorSession(
-        user_id=operator.user_id,
-        name="" if user is None else user.name,
-        role=None if user is None else user.role,
-        retreats=None if user is None or user.retreats is None else sorted(user.retreats),
-        expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
-        csrf_token=operator.csrf_token,
-    )
-    return fresh_response(body)
 
 
 def _set_cookie(response: Response, value: str, max_age: int, now: float) -> None:
