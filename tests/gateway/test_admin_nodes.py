@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,19 +16,23 @@ from trio.testing import MockClock
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.room_query import SORTS
+from gbs_actor.gateway.nodes.outgoing import MAX_IN_FLIGHT, MAX_OF_ONE
 from gbs_actor.gateway.nodes.request import response_from
 from gbs_actor.testing import LineupServer, SimStore, lineup_server, seeded_environment
 from tests.gateway.serving import RETREATS, SECRET, world
 
 
 @asynccontextmanager
-async def servers() -> AsyncIterator[list[LineupServer]]:
-    """Run two servers on one store, and wait until each has reported itself."""
+async def servers(**server: object) -> AsyncIterator[list[LineupServer]]:
+    """Run two servers on one store, and wait until each has reported itself.
+
+    :param server: settings of both.
+    """
     environment = seeded_environment(1)
     store = SimStore(environment=environment, shared=True)
 
     def of(name: str) -> dict[str, dict[str, object]]:
-        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}}
+        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}, "server": server}
 
     async with (
         lineup_server(
@@ -324,6 +329,76 @@ async def test_a_server_that_has_begun_and_does_not_answer_may_have_done_it(
         with trio.fail_after(10):
             await peer.disconnected.wait()
         second.store.nodes.answer = answer  # type: ignore[method-assign]
+
+
+async def test_an_operator_may_wait_for_so_many_answers_of_a_server_and_all_for_so_many(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        second.store.begin_outage()  # it takes nothing
+        replies: list[tuple[int, str]] = []
+
+        async def ask(user: int) -> None:
+            headers = {"Authorization": f"Bearer {first.token(user, Role.ADMIN_MINISTER)}"}
+            reply = await first.http("GET", "/admin/system?node=b", user=None, headers=headers)
+            replies.append((reply.status, reply.json()["message"]))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(MAX_OF_ONE + 1):
+                nursery.start_soon(ask, 1)
+            await trio.sleep(0.5)
+            own = "Too many requests of yours wait for server b; nothing was done."
+            assert replies == [(429, own)]
+            others = MAX_IN_FLIGHT - MAX_OF_ONE
+            for user in range(2, 3 + others):
+                nursery.start_soon(ask, user)
+            await trio.sleep(0.5)
+            every = "Too many requests wait for server b; nothing was done."
+            assert replies[1:] == [(429, every)]
+        assert [status for status, _ in replies[2:]] == [503] * MAX_IN_FLIGHT
+        await ask(1)
+        assert replies[-1][0] == 503
+
+
+async def test_what_is_not_waited_for_any_more_is_not_there_any_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        nodes = second.store.nodes
+        (report,) = first.composition.nodes.others()
+        send = first.composition.nodes.outgoing.send
+        await second.stop()
+        with trio.move_on_after(1):
+            await send(report, b"never taken", None)
+        assert await nodes.take(report.run_id, 10) == []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, report, b"taken", None)
+            await trio.sleep(0.5)
+            (taken,) = await nodes.take(report.run_id, 10)
+            nursery.cancel_scope.cancel()
+        await nodes.answer(taken.id, b"late")
+        assert await nodes.take_answer(taken.id) is None
+
+
+async def test_rooms_of_other_servers_are_read_once_for_all_who_ask(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        read, rooms = 0, first.store.nodes.rooms
+
+        async def slowly(run_ids: Collection[UUID]) -> dict[UUID, bytes]:
+            nonlocal read
+            read += 1
+            await trio.sleep(0.5)
+            return await rooms(run_ids)
+
+        first.store.nodes.rooms = slowly  # type: ignore[method-assign]
+        async with trio.open_nursery() as nursery:
+            for user in range(1, 11):
+                headers = {"Authorization": f"Bearer {first.token(user, Role.ADMIN_MINISTER)}"}
+                ask = partial(first.http, "GET", "/admin/rooms", user=None, headers=headers)
+                nursery.start_soon(ask)
+        assert read == 1
 
 
 async def test_requests_that_cannot_be_read_are_answered_so(

@@ -7,6 +7,7 @@ store, decides what the operator may do, and serves them like its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -28,8 +29,8 @@ from gbs_actor.gateway.http.admin.identity import (
 from gbs_actor.gateway.http.admin.responses import encoded_response
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.gateway.http.responses import failure_response
-from gbs_actor.gateway.nodes import NodeNotAnswering, Nodes
-from gbs_actor.gateway.nodes.nodes import ANSWER_WITHIN
+from gbs_actor.gateway.nodes import NodeNotAnswering, Nodes, TooManyRequests
+from gbs_actor.gateway.nodes.outgoing import ANSWER_WITHIN
 from gbs_actor.gateway.nodes.request import (
     ForwardedRequest,
     ForwardedResponse,
@@ -76,7 +77,7 @@ class Forwarding:
         message = await _forwarded(asked, operator, arguments, part=False)
         try:
             response = await self._ask(found[0], message)
-        except NodeNotAnswering as error:
+        except (NodeNotAnswering, TooManyRequests) as error:
             return failure_response(_failure(error))
         forwarded = encoded_response(response.body)
         forwarded.status_code = response.status
@@ -85,12 +86,19 @@ class Forwarding:
         return forwarded
 
     async def to_others(
-        self, asked: Request, operator: Operator, **arguments: str | int
+        self,
+        asked: Request,
+        operator: Operator,
+        *,
+        within: float = ANSWER_WITHIN,
+        **arguments: str | int,
     ) -> dict[str, ForwardedResponse | None]:
         """Return what each of the other servers responds to a request that this one serves, too.
 
-        They record nothing in the audit. ``None``: it has not responded.
+        They record nothing in the audit but refusals. ``None``: it has not responded.
 
+        :param within: seconds, at most; then each request is removed, see
+            :data:`~gbs_actor.gateway.nodes.outgoing.DISCARD_WITHIN`.
         :param arguments: other ones than those of the request.
         """
         others = self._nodes.others()
@@ -99,22 +107,24 @@ class Forwarding:
         query = asked.args.to_dict(flat=False)
         query |= {name: [str(value)] for name, value in arguments.items()}
         message = await _forwarded(asked, operator, query, part=True)
-        responses: dict[str, ForwardedResponse | None] = {}
+        responses: dict[str, ForwardedResponse | None] = {each.name: None for each in others}
 
         async def ask(node: NodeReport) -> None:
-            try:
+            with suppress(NodeNotAnswering, TooManyRequests):
                 responses[node.name] = await self._ask(node, message)
-            except NodeNotAnswering:
-                responses[node.name] = None
 
-        async with trio.open_nursery() as nursery:
-            for each in others:
-                nursery.start_soon(ask, each)
-        return dict(sorted(responses.items()))
+        with trio.move_on_after(within):
+            async with trio.open_nursery() as nursery:
+                for each in others:
+                    nursery.start_soon(ask, each)
+        return responses
 
     async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
         within = _SLOW.get(kind_of(message.path), ANSWER_WITHIN)
-        answer = await self._nodes.ask(node, encoded(message), answer_within=within)
+        asker = None if message.user is None else message.user.user_id
+        answer = await self._nodes.outgoing.send(
+            node, encoded(message), asker, answer_within=within
+        )
         try:
             return response_from(answer)
         except UnreadableRequest as error:
@@ -261,7 +271,13 @@ def kind_of(path: str) -> str:
     return path.removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
 
 
-def _failure(error: NodeNotAnswering) -> Failure:
+def _failure(error: NodeNotAnswering | TooManyRequests) -> Failure:
+    if isinstance(error, TooManyRequests):
+        whose = "of yours " if error.own else ""
+        return Failure.because(
+            Code.RATE_LIMITED,
+            f"Too many requests {whose}wait for server {error.node}; nothing was done.",
+        )
     if error.begun:
         return Failure.because(
             Code.OUTCOME_UNKNOWN,
