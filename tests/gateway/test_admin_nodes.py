@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.room_query import SORTS
 from gbs_actor.gateway.nodes.outgoing import MAX_IN_FLIGHT, MAX_OF_ONE
 from gbs_actor.gateway.nodes.request import response_from
-from gbs_actor.testing import LineupServer, SimStore, lineup_server, seeded_environment
+from gbs_actor.testing import LineupServer, PeerClosed, SimStore, lineup_server, seeded_environment
 from tests.gateway.serving import RETREATS, SECRET, world
 
 
@@ -177,6 +177,45 @@ async def test_a_session_is_kicked_wherever_it_is(
             await peer.disconnected.wait()
         (record,) = await audited(second, "session.kick")
         assert (record["target"], record["outcome"]) == (client.sid, "done")
+
+
+async def test_who_may_not_kick_a_session_of_another_server_is_recorded_there(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        await second.peer(user=7, join="2024-winter")
+        (client,) = second.composition.clients.connected
+        done = await acted(first, f"/sessions/{client.sid}/kick", retreats=["2024-summer"])
+        assert (done["changed"], done["message"]) == (False, "There is no such client.")
+        records = await audited(first, "session.kick")
+        assert {each["outcome"] for each in records} == {"unchanged", "refused"}
+        (refused,) = [each for each in records if each["outcome"] == "refused"]
+        assert (refused["target"], refused["operatorId"]) == (client.sid, 1)
+        assert "(server b)" in refused["details"]
+        assert client in second.composition.clients.connected
+
+
+async def test_a_shutdown_does_not_wait_for_other_servers_beyond_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers(shutdown_grace=2) as (first, second):
+        await first.peer(user=7, join="2024-winter")
+        second.store.begin_outage()
+
+        async def kick() -> None:
+            with suppress(PeerClosed):
+                await acted(first, "/users/7/kick")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kick)
+            await trio.sleep(0.1)
+            began = trio.current_time()
+            await first.stop()
+            assert trio.current_time() - began <= 2
+        second.store.end_outage()
+        await trio.sleep(10)
+        (record,) = await audited(second, "user.kick")
+        assert (record["outcome"], "Not answered: b." in record["details"]) == ("done", True)
 
 
 async def test_a_room_of_another_server_is_restarted_there_and_it_records_that(
