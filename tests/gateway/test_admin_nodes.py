@@ -18,7 +18,15 @@ from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.room_query import SORTS
 from gbs_actor.gateway.nodes.outgoing import MAX_IN_FLIGHT, MAX_OF_ONE
 from gbs_actor.gateway.nodes.request import response_from
-from gbs_actor.testing import LineupServer, PeerClosed, SimStore, lineup_server, seeded_environment
+from gbs_actor.testing import (
+    HttpReply,
+    LineupServer,
+    PeerClosed,
+    SimStore,
+    lineup_server,
+    seeded_environment,
+)
+from tests.gateway.admin_site import OWN
 from tests.gateway.serving import RETREATS, SECRET, world
 
 
@@ -177,6 +185,28 @@ async def test_a_session_is_kicked_wherever_it_is(
             await peer.disconnected.wait()
         (record,) = await audited(second, "session.kick")
         assert (record["target"], record["outcome"]) == (client.sid, "done")
+
+
+async def test_a_session_of_an_operator_ends_on_all_servers(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+
+        async def sent(server: LineupServer, method: str, **fields: str) -> HttpReply:
+            return await server.http(
+                method, "/admin/session", user=None, headers={"Origin": OWN, **fields}
+            )
+
+        bearer = f"Bearer {first.token(role=Role.ADMIN_MINISTER)}"
+        other, ended = [await sent(first, "POST", Authorization=bearer) for _ in range(2)]
+        cookies = [each.headers["Set-Cookie"].partition(";")[0] for each in (other, ended)]
+        for server in (first, second):
+            assert (await sent(server, "GET", Cookie=cookies[1])).status == 200
+        refused = await sent(second, "DELETE", Cookie=cookies[1])
+        assert refused.status == 403  # no page has sent it
+        csrf = {"X-CSRF-Token": ended.json()["csrfToken"]}
+        assert (await sent(second, "DELETE", Cookie=cookies[1], **csrf)).status == 204
+        for server in (first, second):
+            assert (await sent(server, "GET", Cookie=cookies[1])).status == 401
+            assert (await sent(server, "GET", Cookie=cookies[0])).status == 200
 
 
 async def test_who_may_not_kick_a_session_of_another_server_is_recorded_there(

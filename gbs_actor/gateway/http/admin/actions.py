@@ -23,7 +23,6 @@ from gbs_actor.gateway.http.admin.audit import Audit
 from gbs_actor.gateway.http.admin.forwarding import Forwarding
 from gbs_actor.gateway.http.admin.identity import ADMIN_PATH, AdminIdentity
 from gbs_actor.gateway.http.services import Services
-from gbs_actor.gateway.nodes.outgoing import ANSWER_WITHIN, DISCARD_WITHIN
 from gbs_actor.gateway.nodes.request import ForwardedResponse
 from gbs_actor.rooms import RoomAction
 from gbs_actor.store.audit import Outcome
@@ -76,8 +75,6 @@ def admin_actions(
     blueprint = Blueprint("admin_actions", __name__, url_prefix=ADMIN_PATH)
     rooms, clients = services.rooms.actions, services.clients
     drain = partial(rooms.drain, spread=services.settings.server.drain_spread)
-    grace = services.settings.server.shutdown_grace
-    within = min(ANSWER_WITHIN, max(grace - DISCARD_WITHIN, grace / 2))
 
     @blueprint.post("/rooms/<slug>/restart")
     async def restart_room(slug: str) -> Response:
@@ -151,10 +148,7 @@ def admin_actions(
         """Do the same on the other servers; return the result of all, for the audit of this one."""
         if "node" in asked.request.args:
             return result
-        # As in _act_on, but a shutdown does not wait for other servers beyond its time.
-        with trio.CancelScope(shield=not services.draining()):
-            others = await forwarding.to_others(asked.request, asked.operator, within=within)
-        return merged(result, others)
+        return merged(result, await forwarding.act_on_others(asked.request, asked.operator))
 
     @blueprint.post("/drain")
     async def drain_server() -> Response:

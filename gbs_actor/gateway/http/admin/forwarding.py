@@ -6,7 +6,7 @@ store, decides what the operator may do, and serves them like its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ from gbs_actor.gateway.http.admin.events import asks_for_stream
 from gbs_actor.gateway.http.admin.identity import (
     ADMIN_PATH,
     FORWARDED,
+    SESSION_PATH,
     AdminIdentity,
     Operator,
     is_admin_path,
@@ -30,10 +31,11 @@ from gbs_actor.gateway.http.admin.responses import encoded_response
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.gateway.http.responses import failure_response
 from gbs_actor.gateway.nodes import NodeNotAnswering, Nodes, TooManyRequests
-from gbs_actor.gateway.nodes.outgoing import ANSWER_WITHIN
+from gbs_actor.gateway.nodes.outgoing import ANSWER_WITHIN, DISCARD_WITHIN
 from gbs_actor.gateway.nodes.request import (
     ForwardedRequest,
     ForwardedResponse,
+    Method,
     UnreadableRequest,
     encoded,
     request_from,
@@ -51,6 +53,8 @@ OF_ONE_SERVER: Final = frozenset(
     }
 )
 """What can be asked of another server: the first segment below ``/admin``."""
+_METHODS: Final[Mapping[str, Method]] = {"POST": "POST", "DELETE": "DELETE"}
+"""Of requests that are forwarded; others are read like GET."""
 _SLOW: Final = {"profile": MAX_SECONDS + ANSWER_WITHIN}
 """Seconds within which it has to be answered, where that may take longer."""
 _log = structlog.get_logger(__name__)
@@ -60,10 +64,14 @@ class Forwarding:
     """Sends requests of operators to other servers.
 
     :param nodes: all servers on the store.
+    :param draining: whether this server is shutting down.
+    :param grace: seconds that its shutdown may take.
     """
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, *, draining: Callable[[], bool], grace: float) -> None:
         self._nodes = nodes
+        self._draining = draining
+        self._act_within = min(ANSWER_WITHIN, max(grace - DISCARD_WITHIN, grace / 2))
 
     async def to(self, node: str, asked: Request, operator: Operator) -> Response:
         """Return what another server responds to a request."""
@@ -119,6 +127,16 @@ class Forwarding:
                     nursery.start_soon(ask, each)
         return responses
 
+    async def act_on_others(
+        self, asked: Request, operator: Operator
+    ) -> dict[str, ForwardedResponse | None]:
+        """Let the other servers do what this one does; return what :meth:`to_others` does.
+
+        A client that goes away does not cut it off, and a shutdown does not wait for it.
+        """
+        with trio.CancelScope(shield=not self._draining()):
+            return await self.to_others(asked, operator, within=self._act_within)
+
     async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
         within = _SLOW.get(kind_of(message.path), ANSWER_WITHIN)
         asker = None if message.user is None else message.user.user_id
@@ -171,7 +189,8 @@ class ForwardedRequests:
         except UnreadableRequest as error:
             _log.warning("a request of another server cannot be read", reason=str(error))
             return encoded(refusal(Code.VALIDATION_FAILED, "The server cannot read the request."))
-        if kind_of(message.path) not in OF_ONE_SERVER:
+        ends_session = (message.method, message.path) == ("DELETE", SESSION_PATH)
+        if kind_of(message.path) not in OF_ONE_SERVER and not ends_session:
             return encoded(refusal(Code.NOT_FOUND, "There is nothing at this address."))
         return encoded(await self._call(message))
 
@@ -227,11 +246,12 @@ async def _forwarded(
     :raises InvalidPayload: it is none that can be.
     """
     message = ForwardedRequest(
-        method="POST" if asked.method == "POST" else "GET",
+        method=_METHODS.get(asked.method, "GET"),
         path=asked.path,
         query=urlencode(arguments, doseq=True).encode(),
         body=await asked.get_data(cache=True, as_text=False, parse_form_data=False),
         user=operator.user,
+        session=operator.session,
         address=address_of(asked),
         part=part,
     )
@@ -243,7 +263,7 @@ async def _forwarded(
 
 
 def _scope_of(message: ForwardedRequest) -> dict[str, Any]:
-    operator = Operator(message.user, forwarded=True, recorded=message.part)
+    operator = Operator(message.user, message.session, forwarded=True, recorded=message.part)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -10,6 +10,7 @@ from quart import Blueprint, Response, request
 from gbs_actor.auth import auth_required
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.environment import Environment
+from gbs_actor.gateway.http.admin.forwarding import Forwarding
 from gbs_actor.gateway.http.admin.identity import (
     ADMIN_PATH,
     SESSION_COOKIE,
@@ -38,7 +39,9 @@ class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
     """All servers that are there, by name; empty: there is only one."""
 
 
-def admin_session(identity: AdminIdentity, nodes: Nodes, environment: Environment) -> Blueprint:
+def admin_session(
+    identity: AdminIdentity, nodes: Nodes, forwarding: Forwarding, environment: Environment
+) -> Blueprint:
     """Return the routes that begin, show and end a session."""
     blueprint = Blueprint("admin_session", __name__, url_prefix=ADMIN_PATH)
 
@@ -68,6 +71,7 @@ def admin_session(identity: AdminIdentity, nodes: Nodes, environment: Environmen
         operator = identity.require(request)
         if operator.session is not None:
             identity.sessions.end(operator.session)
+            await forwarding.act_on_others(request, operator)
         response = Response(b"", status=204)
         del response.headers["Content-Type"]
         _set_cookie(response, "", 0, environment.wall())
