@@ -20,9 +20,9 @@ ANSWER_WITHIN: Final = 9.0
 """Seconds after which an answer is not waited for any more."""
 DISCARD_WITHIN: Final = 1.0
 """Seconds that the removal of a request may take that is not waited for any more."""
-MAX_IN_FLIGHT: Final = 24
+MAX_IN_FLIGHT: Final = 32
 """Requests to one node that wait for their answers, at most."""
-MAX_OF_ONE: Final = 6
+MAX_OF_ONE: Final = 8
 """Of these, of one operator."""
 _POLL: Final = 0.05
 """Seconds between two looks for an answer."""

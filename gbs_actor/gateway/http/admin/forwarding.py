@@ -99,6 +99,7 @@ class Forwarding:
         operator: Operator,
         *,
         within: float = ANSWER_WITHIN,
+        shield: bool = False,
         **arguments: str | int,
     ) -> dict[str, ForwardedResponse | None]:
         """Return what each of the other servers responds to a request that this one serves, too.
@@ -107,6 +108,7 @@ class Forwarding:
 
         :param within: seconds, at most; then each request is removed, see
             :data:`~gbs_actor.gateway.nodes.outgoing.DISCARD_WITHIN`.
+        :param shield: whether it goes on if this is cancelled.
         :param arguments: other ones than those of the request.
         """
         others = self._nodes.others()
@@ -121,7 +123,7 @@ class Forwarding:
             with suppress(NodeNotAnswering, TooManyRequests):
                 responses[node.name] = await self._ask(node, message)
 
-        with trio.move_on_after(within):
+        with trio.move_on_after(within, shield=shield):
             async with trio.open_nursery() as nursery:
                 for each in others:
                     nursery.start_soon(ask, each)
@@ -134,8 +136,8 @@ class Forwarding:
 
         A client that goes away does not cut it off, and a shutdown does not wait for it.
         """
-        with trio.CancelScope(shield=not self._draining()):
-            return await self.to_others(asked, operator, within=self._act_within)
+        shield = not self._draining()
+        return await self.to_others(asked, operator, within=self._act_within, shield=shield)
 
     async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
         within = _SLOW.get(kind_of(message.path), ANSWER_WITHIN)
