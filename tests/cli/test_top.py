@@ -122,13 +122,14 @@ async def test_of_several_servers_it_shows_where_each_room_runs() -> None:
 
 
 async def test_a_token_for_some_retreats_is_shown_their_rooms() -> None:
-    server = Server(ROOM, retreats=["2024-winter"])
+    server = Server(ROOM, retreats=["2024-winter"], node="a")
     watch = Watch(server, View())
     assert (await watch.look(10)).system is None
     await watch.look(10)
     assert [path for path, _ in server.asked] == ["/session", "/rooms", "/rooms"]
     assert watch.snapshot is not None
     assert "2024-winter" in text_of(watch.snapshot)
+    assert "server a" not in text_of(watch.snapshot)  # they are the rooms of all
 
 
 async def test_behind_a_proxy_its_figures_are_of_the_server_that_was_asked_first() -> None:

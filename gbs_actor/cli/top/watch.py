@@ -36,7 +36,8 @@ class Watch:
         if self._shows_server is None:
             session = await self._client.get("/session")
             self._shows_server = session["retreats"] is None
-            self._shown_node = self._node or session.get("node")
+            if self._shows_server and self._node is None:
+                self._shown_node = session.get("node")
         query = dict(self.view.query(max(1, min(rooms, MAX_ROOMS))))
         if self._node is not None:
             query["node"] = self._node
