@@ -128,7 +128,7 @@ class AdminSessions:
         return hmac.digest(self._key, b"csrf:" + cookie.encode(), "sha256").hex()
 
     def end(self, session: AdminSession) -> None:
-        """Make a session's cookie invalid, until the process ends."""
+        """Make a session's cookie invalid here, until the process ends."""
         now = self._environment.wall()
         for ended, expires_at in list(self._ended.items()):
             if expires_at <= now:

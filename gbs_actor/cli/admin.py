@@ -10,7 +10,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gbs_actor.cli.admin_client import AdminClient, Parameters, TokenOption, UrlOption, admin_client
+from gbs_actor.cli.admin_client import (
+    AdminClient,
+    NodeOption,
+    Parameters,
+    TokenOption,
+    UrlOption,
+    admin_client,
+)
 from gbs_actor.cli.admin_output import (
     write_audit,
     write_levels,
@@ -77,10 +84,7 @@ def server(
     url: UrlOption = None,
     token: TokenOption = None,
     config: ConfigOption = None,
-    node: Annotated[
-        str | None,
-        typer.Option(help="Ask this one of several servers on the database, through the other."),
-    ] = None,
+    node: NodeOption = None,
 ) -> None:
     """See a running server, and act on it, as an operator; each action goes into the audit."""
     context.obj = _Server(url, token, config, node)

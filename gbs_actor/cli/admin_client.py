@@ -49,6 +49,11 @@ TokenOption = Annotated[
     ),
 ]
 
+NodeOption = Annotated[
+    str | None,
+    typer.Option(help="Ask this one of several servers on the database, through the other."),
+]
+
 Parameters = Mapping[str, str | int | None]
 """Those that are ``None`` are not sent."""
 

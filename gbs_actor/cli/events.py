@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from gbs_actor.cli.admin_client import (
     AdminClient,
     AdminRequestFailed,
+    NodeOption,
     Parameters,
     TokenOption,
     UrlOption,
@@ -23,6 +24,8 @@ from gbs_actor.cli.settings import ConfigOption, load_settings
 _STYLES: Final = {"info": "green", "warning": "yellow", "error": "bold red"}
 _WIDTH: Final = 22
 """Columns for the kind."""
+_INTERVAL: Final = 2.0
+"""Seconds between two looks for events of a server that is asked through another one."""
 
 Write = Callable[[dict[str, Any]], None]
 """Writes an event, or a gap: ``run`` and ``missed``."""
@@ -33,7 +36,7 @@ async def follow(client: AdminClient, params: Parameters, last: int, write: Writ
 
     It reconnects by itself once it was connected.
 
-    :param params: which events; see ``/admin/events``.
+    :param params: which events; see ``/admin/events``. Of a ``node`` they come some seconds late.
     :param last: how many of the past ones.
     :raises AdminRequestFailed: the server refuses, or cannot be reached at first.
     """
@@ -44,6 +47,8 @@ async def follow(client: AdminClient, params: Parameters, last: int, write: Writ
     page = await client.get("/events", {**params, "limit": max(last, 1)})
     for event in page["events"] if last else ():
         write(event)
+    if params.get("node") is not None:
+        await _ask_again_and_again(client, params, page, write)
     position = f"{page['run']}-{page['last']}"
     reconnect = Backoff(initial=0.5, maximum=10.0)
     delays = reconnect.delays()
@@ -58,6 +63,32 @@ async def follow(client: AdminClient, params: Parameters, last: int, write: Writ
             if not failed.temporary:
                 raise
         await trio.sleep(next(delays))
+
+
+async def _ask_again_and_again(
+    client: AdminClient, params: Parameters, page: Any, write: Write
+) -> NoReturn:
+    """Write what happens on a server that another one asks, as that has no stream of it.
+
+    :param page: the last one.
+    """
+    import trio
+
+    while True:
+        await trio.sleep(_INTERVAL)
+        run, last = page["run"], page["last"]
+        try:
+            page = await client.get("/events", {**params, "after": f"{run}-{last}"})
+        except AdminRequestFailed as failed:
+            if failed.temporary or failed.status in (404, 429):  # 404: it may come back
+                continue
+            raise
+        if page["run"] != run:
+            write({"run": page["run"], "missed": None})
+        elif page["missed"]:
+            write({"run": run, "missed": page["missed"]})
+        for event in page["events"]:
+            write(event)
 
 
 def _write_text(data: dict[str, Any]) -> None:
@@ -96,13 +127,14 @@ def events(
     url: UrlOption = None,
     token: TokenOption = None,
     config: ConfigOption = None,
+    node: NodeOption = None,
 ) -> None:
     """Print what operators are notified of, as it happens. Ctrl-C ends it.
 
     Rooms that start, crash and fail, clients that do not keep up or are refused, limits that
     are hit. It reconnects by itself, and says so if it has missed any.
     """
-    params = {"kind": kind, "room": room, "user": user}
+    params: Parameters = {"kind": kind, "room": room, "user": user, "node": node}
 
     async def run() -> None:
         async with admin_client(load_settings(config), url, token) as client:

@@ -128,6 +128,11 @@ class MemoryNodes:
         del self._requests[request_id]
         return request.answer
 
+    async def discard(self, request_id: UUID) -> None:
+        """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""
+        await self._contact()
+        self._requests.pop(request_id, None)
+
     async def withdraw(self, request_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""
         await self._contact()

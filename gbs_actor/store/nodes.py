@@ -94,6 +94,10 @@ class NodeDirectory(Protocol):
         """Return the answer to a request, and remove both; ``None``: there is none yet."""
         ...
 
+    async def discard(self, request_id: UUID) -> None:
+        """Remove a request, whatever has become of it; who has taken it may do it all the same."""
+        ...
+
     async def withdraw(self, request_id: UUID) -> bool:
         """Remove a request that was not taken; return whether it never will be taken."""
         ...

@@ -144,6 +144,39 @@ async def test_a_gap_is_written(autojump_clock: MockClock) -> None:
     assert server.asked[-1][1] == "later-1"
 
 
+async def test_a_server_that_is_asked_through_another_has_no_stream(
+    autojump_clock: MockClock,
+) -> None:
+    def page(run: str, last: int, *numbers: int, missed: int = 0) -> httpx.Response:
+        events = [event(number) for number in numbers]
+        document = {"run": run, "last": last, "missed": missed, "events": events}
+        return httpx.Response(200, json=document)
+
+    gone = httpx.Response(404, json={"message": "There is no server b, or it is gone."})
+    answers = [
+        page("one", 2, 2),
+        page("one", 3, 3),
+        gone,
+        httpx.Response(503, json={"message": "Server b does not answer; nothing was done."}),
+        page("one", 9, 9, missed=5),
+        page("two", 1, 1),
+        REFUSED,
+    ]
+    asked: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["node"] == "b"
+        assert request.headers["Accept"] != "text/event-stream"
+        asked.append(request.url.params.get("after"))
+        return answers.pop(0)
+
+    written: list[Any] = []
+    with pytest.raises(AdminRequestFailed, match="Token expired"):
+        await command.follow(client(answer), {"node": "b"}, 10, written.append)
+    assert [each.get("number", each.get("missed")) for each in written] == [2, 3, 5, 9, None, 1]
+    assert asked == [None, "one-2", *["one-3"] * 3, "one-9", "two-1"]
+
+
 # What is printed
 
 

@@ -66,8 +66,14 @@ SYSTEM: dict[str, Any] = {
 class Server:
     """What answers ``top``."""
 
-    def __init__(self, *rooms: Mapping[str, object], retreats: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        *rooms: Mapping[str, object],
+        retreats: list[str] | None = None,
+        node: str | None = None,
+    ) -> None:
         self.rooms = rooms
+        self.node = node
         self.retreats = retreats
         self.asked: list[tuple[str, dict[str, str | int]]] = []
         self.system = SYSTEM
@@ -75,7 +81,7 @@ class Server:
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         self.asked.append((path, dict(params or {})))
         if path == "/session":
-            return {"retreats": self.retreats}
+            return {"retreats": self.retreats, "node": self.node}
         if path == "/system":
             assert self.retreats is None, "would be refused"
             return self.system
@@ -116,13 +122,33 @@ async def test_of_several_servers_it_shows_where_each_room_runs() -> None:
 
 
 async def test_a_token_for_some_retreats_is_shown_their_rooms() -> None:
-    server = Server(ROOM, retreats=["2024-winter"])
+    server = Server(ROOM, retreats=["2024-winter"], node="a")
     watch = Watch(server, View())
     assert (await watch.look(10)).system is None
     await watch.look(10)
     assert [path for path, _ in server.asked] == ["/session", "/rooms", "/rooms"]
     assert watch.snapshot is not None
     assert "2024-winter" in text_of(watch.snapshot)
+    assert "server a" not in text_of(watch.snapshot)  # they are the rooms of all
+
+
+async def test_behind_a_proxy_its_figures_are_of_the_server_that_was_asked_first() -> None:
+    server = Server(ROOM, node="a")
+    watch = Watch(server, View())
+    await watch.look(10)
+    server.node = "b"
+    await watch.look(10)
+    systems = [params for path, params in server.asked if path == "/system"]
+    assert systems == [{"node": "a"}, {"node": "a"}]
+    assert not any("node" in params for path, params in server.asked if path == "/rooms")
+    assert watch.snapshot is not None
+    assert "server a" in text_of(watch.snapshot)
+
+
+async def test_a_server_that_is_named_is_shown_with_its_rooms_only() -> None:
+    server = Server(ROOM, node="a")
+    await Watch(server, View(), "b").look(10)
+    assert [params.get("node") for _, params in server.asked] == [None, "b", "b"]
 
 
 async def test_another_version_of_the_server_is_named_as_the_fault() -> None:

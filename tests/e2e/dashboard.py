@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
 from tests.e2e.browser_page import BrowserPage
-from tests.e2e.server_process import OPERATOR, ServerProcess, token
+from tests.e2e.server_process import OPERATOR, token
 
 SHOTS: Final = os.environ.get("DASHBOARD_SHOTS")
 """A folder for pictures, if somebody wants to look at them."""
@@ -25,7 +25,16 @@ _READERS: Final = Path(__file__).with_name("dashboard.js").read_text()
 ReadT = TypeVar("ReadT")
 
 
-async def log_in(page: BrowserPage, server: ServerProcess, **claims: object) -> None:
+class Site(Protocol):
+    """A server, or the proxy in front of some."""
+
+    @property
+    def url(self) -> str:
+        """Where browsers find it."""
+        ...
+
+
+async def log_in(page: BrowserPage, server: Site, **claims: object) -> None:
     """Open the dashboard as an operator, and forget what a page without a session is told."""
     await page.goto(f"{server.url}/admin/")
     await page.see("#token")
@@ -36,7 +45,7 @@ async def log_in(page: BrowserPage, server: ServerProcess, **claims: object) -> 
     await page.see("nav a[aria-current]")
 
 
-async def show(page: BrowserPage, server: ServerProcess, view: str) -> None:
+async def show(page: BrowserPage, server: Site, view: str) -> None:
     """Open a view; return when it has its data."""
     await page.goto(f"{server.url}/admin/#/{view}")
     await page.see("main h1")

@@ -26,6 +26,8 @@ class Relay:
     knows_websockets: bool
     passed: int = 0
     """Bytes, both ways."""
+    accepted: int = 0
+    """Connections so far."""
     _open: bool = True
     _answers_pass: trio.Event = field(default_factory=trio.Event)
     _websockets_pass: trio.Event = field(default_factory=trio.Event)
@@ -67,6 +69,7 @@ class Relay:
 
     async def carry(self, client: trio.SocketStream) -> None:
         """Serve one connection until both sides have ended it."""
+        self.accepted += 1
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(client)
             self._streams.add(client)

@@ -155,7 +155,10 @@ async def problems(page: BrowserPage) -> list[str]:
 
 
 async def until_audited(page: BrowserPage, server: ServerProcess, *actions: str) -> None:
-    """Wait until the audit has these actions as done, each with its name as the reason."""
+    """Wait until the audit has these actions as done, each with its name as the reason.
+
+    Below that is what the response said.
+    """
     await show(page, server, "audit")
 
     async def done() -> list[tuple[str, str, str]]:
@@ -163,7 +166,8 @@ async def until_audited(page: BrowserPage, server: ServerProcess, *actions: str)
         acted = [row for row in rows if not row["동작"].startswith("look.")]
         assert {row["운영자"] for row in acted} <= {f"{OPERATOR['name']} {OPERATOR['user_id']}"}
         return [
-            (row["동작"], row["결과"].split(maxsplit=1)[1], row["이유"]) for row in reversed(acted)
+            (row["동작"], row["결과"].split(maxsplit=1)[1], row["이유"].split()[0])
+            for row in reversed(acted)
         ]
 
     expected = [(each, how, each) for each in actions for how in ("미리 보기", "실행")]

@@ -17,9 +17,10 @@ import trio
 
 from gbs_actor.client import connect
 from tests.e2e.browser_page import browser_page
-from tests.e2e.dashboard import act, log_in, picture, show, table, until_read
+from tests.e2e.dashboard import act, events, facts, log_in, number, picture, show, table, until_read
 from tests.e2e.server_process import OPERATOR, RETREAT, ServerProcess, token
 from tests.e2e.test_two_nodes import node
+from tests.proxy.nginx import NGINX, proxy
 
 
 @pytest.fixture
@@ -152,3 +153,50 @@ async def test_the_dashboard_shows_both_and_acts_on_the_other(
         assert "서버 b" in await page.text(".view-head")
         assert "The room" in await act(page, "재시작", "시험")
         assert await page.problems() == []
+
+
+@pytest.mark.node
+@pytest.mark.browser
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+async def test_behind_a_proxy_a_view_is_of_the_server_that_it_names(
+    pages: int, pair: tuple[ServerProcess, ServerProcess]
+) -> None:
+    named = dict(zip("ab", pair, strict=True))
+    both = dict.fromkeys(named, "ready")
+    for server in pair:
+        await trio.to_thread.run_sync(until, lambda: states(server) == both)  # noqa: B023
+    async with (
+        proxy(*(server.port for server in pair)) as nginx,
+        browser_page(pages, width=1280, height=860) as page,
+    ):
+
+        async def pid() -> int:
+            await show(page, nginx, "tasks")
+            await show(page, nginx, "system")
+            return number((await facts(page))["프로세스"]["PID"])
+
+        async def choice() -> str:
+            name: str = await page.evaluate("document.querySelector('.server-choice select').value")
+            return name
+
+        await log_in(page, nginx)
+        await show(page, nginx, "system")
+        first = await choice()
+        other = "b" if first == "a" else "a"
+        for _ in range(6):  # each of which nginx passes to either of them
+            assert await pid() == named[first].pid
+        await page.step("choose", at=".server-choice select", value=other)
+        for _ in range(6):
+            assert await pid() == named[other].pid
+        assert await choice() == other
+        assert f"서버 {other}" in await act(page, "로그 수준 바꾸기", "시험")
+        for name, server in named.items():
+            _, levels = await trio.to_thread.run_sync(asked, server, "/log-levels")
+            assert len(levels["temporary"]) == (name == other)
+        await show(page, nginx, "events")
+        assert "operator.action" in {each["kind"] for each in await events(page)}
+        await picture(page, "events-of-one")
+        await show(page, nginx, "system")
+        assert f"서버 {other}" in await act(page, "서버 종료", "시험")
+        await trio.to_thread.run_sync(until, lambda: not named[other].alive())
+        assert named[first].alive()

@@ -196,6 +196,8 @@ async def test_a_session_says_whose_it_is() -> None:
             "retreats": sorted((SLUG, OTHER_SLUG)),
             "expiresAt": "2023-11-14T23:13:20Z",
             "csrfToken": browser.csrf_token,
+            "node": None,
+            "nodes": [],
         }
         with_token = await Browser.log_in(here, {"Authorization": f"Bearer {ADMIN_TOKEN}"})
         shown = (await with_token.get("/admin/session")).json()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,19 +16,31 @@ from trio.testing import MockClock
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.room_query import SORTS
+from gbs_actor.gateway.nodes.outgoing import MAX_IN_FLIGHT, MAX_OF_ONE
 from gbs_actor.gateway.nodes.request import response_from
-from gbs_actor.testing import LineupServer, SimStore, lineup_server, seeded_environment
+from gbs_actor.testing import (
+    HttpReply,
+    LineupServer,
+    PeerClosed,
+    SimStore,
+    lineup_server,
+    seeded_environment,
+)
+from tests.gateway.admin_site import OWN
 from tests.gateway.serving import RETREATS, SECRET, world
 
 
 @asynccontextmanager
-async def servers() -> AsyncIterator[list[LineupServer]]:
-    """Run two servers on one store, and wait until each has reported itself."""
+async def servers(**server: object) -> AsyncIterator[list[LineupServer]]:
+    """Run two servers on one store, and wait until each has reported itself.
+
+    :param server: settings of both.
+    """
     environment = seeded_environment(1)
     store = SimStore(environment=environment, shared=True)
 
     def of(name: str) -> dict[str, dict[str, object]]:
-        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}}
+        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}, "server": server}
 
     async with (
         lineup_server(
@@ -174,6 +187,67 @@ async def test_a_session_is_kicked_wherever_it_is(
         assert (record["target"], record["outcome"]) == (client.sid, "done")
 
 
+async def test_a_session_of_an_operator_ends_on_all_servers(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+
+        async def sent(server: LineupServer, method: str, **fields: str) -> HttpReply:
+            return await server.http(
+                method, "/admin/session", user=None, headers={"Origin": OWN, **fields}
+            )
+
+        bearer = f"Bearer {first.token(role=Role.ADMIN_MINISTER)}"
+        other, ended = [await sent(first, "POST", Authorization=bearer) for _ in range(2)]
+        cookies = [each.headers["Set-Cookie"].partition(";")[0] for each in (other, ended)]
+        for server in (first, second):
+            assert (await sent(server, "GET", Cookie=cookies[1])).status == 200
+        refused = await sent(second, "DELETE", Cookie=cookies[1])
+        assert refused.status == 403  # no page has sent it
+        csrf = {"X-CSRF-Token": ended.json()["csrfToken"]}
+        assert (await sent(second, "DELETE", Cookie=cookies[1], **csrf)).status == 204
+        for server in (first, second):
+            assert (await sent(server, "GET", Cookie=cookies[1])).status == 401
+            assert (await sent(server, "GET", Cookie=cookies[0])).status == 200
+
+
+async def test_who_may_not_kick_a_session_of_another_server_is_recorded_there(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        await second.peer(user=7, join="2024-winter")
+        (client,) = second.composition.clients.connected
+        done = await acted(first, f"/sessions/{client.sid}/kick", retreats=["2024-summer"])
+        assert (done["changed"], done["message"]) == (False, "There is no such client.")
+        records = await audited(first, "session.kick")
+        assert {each["outcome"] for each in records} == {"unchanged", "refused"}
+        (refused,) = [each for each in records if each["outcome"] == "refused"]
+        assert (refused["target"], refused["operatorId"]) == (client.sid, 1)
+        assert "(server b)" in refused["details"]
+        assert client in second.composition.clients.connected
+
+
+async def test_a_shutdown_does_not_wait_for_other_servers_beyond_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers(shutdown_grace=2) as (first, second):
+        await first.peer(user=7, join="2024-winter")
+        second.store.begin_outage()
+
+        async def kick() -> None:
+            with suppress(PeerClosed):
+                await acted(first, "/users/7/kick")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kick)
+            await trio.sleep(0.1)
+            began = trio.current_time()
+            await first.stop()
+            assert trio.current_time() - began <= 2
+        second.store.end_outage()
+        await trio.sleep(10)
+        (record,) = await audited(second, "user.kick")
+        assert (record["outcome"], "Not answered: b." in record["details"]) == ("done", True)
+
+
 async def test_a_room_of_another_server_is_restarted_there_and_it_records_that(
     autojump_clock: MockClock,
 ) -> None:
@@ -231,11 +305,62 @@ async def test_a_server_that_is_not_there_cannot_be_asked(
         assert response.status in {400, 404}
 
 
+async def test_events_of_another_server_come_page_by_page(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        second.composition.operator_events.publish("limit.hit", "on b")
+        first.composition.operator_events.publish("limit.hit", "on a")
+        path, role = "/admin/events?kind=limit.&node=b", Role.ADMIN_MINISTER
+        page = (await first.http("GET", path, role=role)).json()
+        assert [each["text"] for each in page["events"]] == ["on b"]
+        second.composition.operator_events.publish("limit.hit", "later")
+        after = f"&after={page['run']}-{page['last']}"
+        later = (await first.http("GET", path + after, role=role)).json()
+        assert [each["text"] for each in later["events"]] == ["later"]
+        stream = {"Accept": "text/event-stream"}
+        refused = await first.http("GET", path, role=role, headers=stream)
+        assert (refused.status, refused.json()["message"]) == (
+            400,
+            "Another server has no stream: ask for pages of events.",
+        )
+
+
+async def test_levels_and_traces_are_those_of_the_server_that_is_named(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        level = {"logger": "gbs_actor.rooms", "level": "DEBUG", **REASON}
+        await acted(first, "/log-level?node=b", level)
+        await acted(first, "/traces?node=b", {"userId": 7, **REASON})
+        for server, number in ((first, 0), (second, 1)):
+            assert len(server.composition.log_levels.statistics().temporary) == number
+            assert len(server.composition.clients.traces.statistics()) == number
+        await acted(first, "/traces/stop?node=b", {"userId": 7, **REASON})
+        shown = await first.http("GET", "/admin/traces?node=b", role=Role.ADMIN_MINISTER)
+        assert shown.json()["traces"] == []
+
+
+async def test_an_operators_session_names_the_servers(autojump_clock: MockClock) -> None:
+    async with servers() as (first, second):
+        for retreats in (None, ["2024-winter"]):
+            token = first.token(role=Role.ADMIN_MINISTER, retreats=retreats)
+            headers = {"Authorization": f"Bearer {token}"}
+            session = (await first.http("GET", "/admin/session", user=None, headers=headers)).json()
+            assert (session["node"], session["nodes"]) == ("a", ["a", "b"])
+        await second.stop()
+        await trio.sleep(2)
+        session = (await first.http("GET", "/admin/session", role=Role.ADMIN_MINISTER)).json()
+        assert (session["node"], session["nodes"]) == ("a", ["a"])
+    async with world() as alone:
+        bearer = alone.bearer(role=Role.ADMIN_MINISTER)
+        session = (await alone.get("/admin/session", bearer)).json()
+        assert (session["node"], session["nodes"]) == (None, [])
+
+
 async def test_what_is_of_no_one_server_takes_no_node(
     autojump_clock: MockClock,
 ) -> None:
     async with servers() as (first, _):
-        for path in ("events", "audit", "nodes", "session"):
+        for path in ("audit", "nodes", "session"):
             response = await first.http("GET", f"/admin/{path}?node=b", role=Role.ADMIN_MINISTER)
             assert response.status == 400
 
@@ -273,6 +398,76 @@ async def test_a_server_that_has_begun_and_does_not_answer_may_have_done_it(
         with trio.fail_after(10):
             await peer.disconnected.wait()
         second.store.nodes.answer = answer  # type: ignore[method-assign]
+
+
+async def test_an_operator_may_wait_for_so_many_answers_of_a_server_and_all_for_so_many(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        second.store.begin_outage()  # it takes nothing
+        replies: list[tuple[int, str]] = []
+
+        async def ask(user: int) -> None:
+            headers = {"Authorization": f"Bearer {first.token(user, Role.ADMIN_MINISTER)}"}
+            reply = await first.http("GET", "/admin/system?node=b", user=None, headers=headers)
+            replies.append((reply.status, reply.json()["message"]))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(MAX_OF_ONE + 1):
+                nursery.start_soon(ask, 1)
+            await trio.sleep(0.5)
+            own = "Too many requests of yours wait for server b; nothing was done."
+            assert replies == [(429, own)]
+            others = MAX_IN_FLIGHT - MAX_OF_ONE
+            for user in range(2, 3 + others):
+                nursery.start_soon(ask, user)
+            await trio.sleep(0.5)
+            every = "Too many requests wait for server b; nothing was done."
+            assert replies[1:] == [(429, every)]
+        assert [status for status, _ in replies[2:]] == [503] * MAX_IN_FLIGHT
+        await ask(1)
+        assert replies[-1][0] == 503
+
+
+async def test_what_is_not_waited_for_any_more_is_not_there_any_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        nodes = second.store.nodes
+        (report,) = first.composition.nodes.others()
+        send = first.composition.nodes.outgoing.send
+        await second.stop()
+        with trio.move_on_after(1):
+            await send(report, b"never taken", None)
+        assert await nodes.take(report.run_id, 10) == []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, report, b"taken", None)
+            await trio.sleep(0.5)
+            (taken,) = await nodes.take(report.run_id, 10)
+            nursery.cancel_scope.cancel()
+        await nodes.answer(taken.id, b"late")
+        assert await nodes.take_answer(taken.id) is None
+
+
+async def test_rooms_of_other_servers_are_read_once_for_all_who_ask(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        read, rooms = 0, first.store.nodes.rooms
+
+        async def slowly(run_ids: Collection[UUID]) -> dict[UUID, bytes]:
+            nonlocal read
+            read += 1
+            await trio.sleep(0.5)
+            return await rooms(run_ids)
+
+        first.store.nodes.rooms = slowly  # type: ignore[method-assign]
+        async with trio.open_nursery() as nursery:
+            for user in range(1, 11):
+                headers = {"Authorization": f"Bearer {first.token(user, Role.ADMIN_MINISTER)}"}
+                ask = partial(first.http, "GET", "/admin/rooms", user=None, headers=headers)
+                nursery.start_soon(ask)
+        assert read == 1
 
 
 async def test_requests_that_cannot_be_read_are_answered_so(

@@ -44,6 +44,34 @@ async def test_it_is_made_once_within_a_second(autojump_clock: MockClock) -> Non
     assert await shared.encoded("key", following) == b"2"
 
 
+async def test_who_asks_while_it_is_made_gets_the_same(autojump_clock: MockClock) -> None:
+    shared, made, got = SharedJson(), 0, []
+
+    async def make() -> int:
+        nonlocal made
+        made += 1
+        number = made
+        await trio.sleep(3)
+        if number == 1:
+            raise ValueError("the first one fails")
+        return number
+
+    async def ask(key: str) -> None:
+        try:
+            got.append(await shared.encoded(key, make))
+        except ValueError:
+            got.append(b"failed")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(ask, "key")
+    assert got == [b"failed"] + [b"2"] * 9
+    with trio.move_on_after(1):
+        await ask("other")  # who asks first goes away
+    await ask("other")
+    assert got[-1] == b"4"
+
+
 async def test_what_takes_long_is_kept_until_its_share_of_the_time_has_passed(
     autojump_clock: MockClock,
 ) -> None:

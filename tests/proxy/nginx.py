@@ -213,19 +213,20 @@ def with_tls(config: str) -> str:
 def with_nodes(config: str, number: int) -> str:
     """Return the configuration for several servers with so many, as its reader would add them.
 
-    The third one, c, has its lines and its upstream behind those of b, and so on.
+    The third one, c, has its lines and its upstreams behind those of b, and so on.
     """
     for former, name in pairwise(string.ascii_lowercase[1:number]):
         at = ord(name) - ord("a")
         old, new = f"{HOST}:{8080 + at}", f"{HOST}:{8081 + at}"
         pattern = (
             rf"(?m)^        server {re.escape(old)} fail_timeout=.*\n"
-            rf"|^    upstream gbs_node_{former} {{\n.*\n    }}\n"
-            rf"|^        \"~\^{former}\\\.\"  gbs_node_{former};\n"
+            rf"|^    upstream gbs_requests_{former} {{\n(?:.*\n)*?    }}\n"
+            rf"|^    upstream gbs_upgrades_{former} {{\n(?:.*\n)*?    }}\n"
+            rf"|^        \"~\^{former}\\\..*\n"
         )
 
         def added(found: re.Match[str]) -> str:
-            line = found[0].replace(old, new).replace(f"gbs_node_{former}", f"gbs_node_{name}")  # noqa: B023
+            line = re.sub(rf"(gbs_\w+_){former}\b", rf"\g<1>{name}", found[0].replace(old, new))  # noqa: B023
             return found[0] + line.replace(f"~^{former}", f"~^{name}")  # noqa: B023
 
         config = re.sub(pattern, added, config)

@@ -164,6 +164,8 @@ async def test_a_session_is_found_on_its_server_and_a_dead_one_costs_a_session_o
             assert [await post(sid) for sid in sids.values()] == [200, 200]
         assert await post("a.unknown") == await post("c.unknown") == await post("x") == 400
         await kill(nodes[0])
+        for _ in range(4):
+            assert (await http.get("/healthz?sid=a.x")).status_code == 200
         assert await post(sids["a"]) == 504
         assert (await http.get(f"{HANDSHAKE}&sid={sids['a']}")).status_code == 503
         assert await post(sids["b"]) == 200
@@ -187,6 +189,22 @@ async def test_edits_go_on_while_servers_come_and_go(
                 await end(node)
                 await work.more(3)
                 await trio.to_thread.run_sync(node.start_again)
+async def test_requests_of_a_session_share_a_connection(nodes: Nodes) -> None:
+    async with (
+        relay_to(nodes[0]) as relay,
+        proxy(relay.port, nodes[1].port) as nginx,
+        httpx.AsyncClient(base_url=nginx.url) as http,
+    ):
+        sid = ""
+        while not sid.startswith("a."):
+            found = re.search(r'"sid":"([^"]+)"', (await http.get(HANDSHAKE)).text)
+            assert found is not None
+            sid = found[1]
+        before = relay.accepted
+        for _ in range(20):
+            answer = await http.post(f"{HANDSHAKE}&sid={sid}", content="40/gbs-lineup,")
+            assert answer.status_code == 200
+        assert relay.accepted <= before + 1
 
 
 # Writes over HTTP
@@ -333,8 +351,9 @@ def directives(config: Path) -> list[str]:
     """Return what both files have in common: all but the ways to servers."""
     text = re.sub(r"(?m)^ *#.*\n", "", config.read_text())
     text = re.sub(r"(?ms)^    upstream \w+ \{.*?^    \}\n", "", text)
-    text = re.sub(r"(?ms)^    map \S+ \$gbs_(any|upstream) \{.*?^    \}\n", "", text)
-    text = re.sub(r"\(\?<gbs_slug>(.*?)\)", r"\1", text).replace("gbs_imports", "$gbs_upstream")
+    text = re.sub(r"(?ms)^    map [^{]+ \$gbs_session \{.*?^    \}\n", "", text)
+    text = re.sub(r"\(\?<gbs_slug>(.*?)\)", r"\1", text)
+    text = re.sub(r"gbs_imports|\$gbs_session", "$gbs_upstream", text)
     return [line for line in text.splitlines() if "proxy_next_upstream" not in line]
 
 

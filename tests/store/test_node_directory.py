@@ -77,6 +77,18 @@ async def test_what_is_withdrawn_is_not_taken_and_what_is_taken_is_not_withdrawn
     assert not await store.nodes.withdraw(second)
 
 
+async def test_what_is_discarded_is_neither_taken_nor_answered(store: AnyStore) -> None:
+    waiting, taken = uuid4(), uuid4()
+    await store.nodes.ask(taken, RUN, b"one", 60)
+    await store.nodes.take(RUN, 1)
+    await store.nodes.ask(waiting, RUN, b"two", 60)
+    for each in (waiting, taken, uuid4()):
+        await store.nodes.discard(each)
+    assert await store.nodes.take(RUN, 10) == []
+    await store.nodes.answer(taken, b"done")
+    assert await store.nodes.take_answer(taken) is None
+
+
 async def test_only_one_of_two_takes_a_request(store: AnyStore) -> None:
     ids = [uuid4() for _ in range(20)]
     for each in ids:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gbs_actor.cli.admin_client import TokenOption, UrlOption, admin_client
+from gbs_actor.cli.admin_client import NodeOption, TokenOption, UrlOption, admin_client
 from gbs_actor.cli.failures import WRONG_USAGE, CommandFailed, expected_failures
 from gbs_actor.cli.output import echo_json
 from gbs_actor.cli.settings import ConfigOption, load_settings
@@ -38,12 +38,14 @@ async def show(
     token: str | None,
     view: View,
     *,
+    node: str | None,
     output: Output | None,
     refreshes: int | None,
     interval: float,
 ) -> None:
     """Show a server.
 
+    :param node: see :class:`~gbs_actor.cli.top.watch.Watch`.
     :param output: ``None``: a live screen, if standard output is a terminal.
     :param refreshes: how many snapshots; ``None``: until ``q``, or one if there is no live screen.
     :param interval: seconds between two snapshots.
@@ -55,7 +57,7 @@ async def show(
     from gbs_actor.cli.top.watch import Watch
 
     async with admin_client(settings, url, token) as client:
-        watch = Watch(client, view)
+        watch = Watch(client, view, node)
         console = Console(highlight=False)
         if output is None and console.is_terminal:
             await LiveScreen(watch, console, client.url).run(refreshes, interval)
@@ -109,6 +111,7 @@ def top(
         float, typer.Option("--interval", "-d", min=0.5, help="Seconds between two snapshots.")
     ] = 2.0,
     config: ConfigOption = None,
+    node: NodeOption = None,
 ) -> None:
     """Show what the server and its rooms do, live. Keys: q, s, r, f, p."""
     with expected_failures():
@@ -124,6 +127,7 @@ def top(
                 url,
                 token,
                 view,
+                node=node,
                 output=output,
                 refreshes=refreshes,
                 interval=interval,

@@ -70,6 +70,8 @@ def _state_of(view: View) -> str:
 
 def _head(snapshot: Snapshot, url: str) -> Text:
     text = Text.assemble(("gbs-actor", "bold"), f"  {visible(url)}")
+    if snapshot.node is not None:
+        text.append(f"  server {visible(snapshot.node)}")
     if snapshot.system is not None:
         system = snapshot.system
         text.append(f"  {visible(system.version)}, up {duration(system.uptime)}")

@@ -116,6 +116,8 @@ class Snapshot:
     """``None``: the token is for some retreats only, which shows nothing of the whole server."""
     document: Mapping[str, Any]
     """What the server has sent: ``system`` and ``rooms``."""
+    node: str | None = None
+    """Which one of several servers ``system`` is of; ``None``: there is only one."""
 
     def states(self) -> Counter[str]:
         """Return how many of the rooms on the screen are in each state."""
@@ -148,18 +150,23 @@ class Rates:
         )
 
 
-async def take(client: AdminReader, query: Mapping[str, str | int], *, whole: bool) -> Snapshot:
+async def take(
+    client: AdminReader, query: Mapping[str, str | int], *, whole: bool, node: str | None = None
+) -> Snapshot:
     """Ask the server.
 
     :param query: of ``/rooms``.
     :param whole: whether the token shows the whole server.
+    :param node: which one of several servers; a proxy would ask another one each time.
     :raises msgspec.ValidationError: the server is of another version.
     """
     rooms = await client.get("/rooms", query)
-    system = await client.get("/system") if whole else None
+    of_one = None if node is None else {"node": node}
+    system = await client.get("/system", of_one) if whole else None
     return Snapshot(
         trio.current_time(),
         msgspec.convert(rooms, Rooms),
         None if system is None else msgspec.convert(system, System),
         {"system": system, **rooms},
+        node,
     )

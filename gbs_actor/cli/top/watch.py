@@ -13,9 +13,11 @@ class Watch:
     """A server that is looked at.
 
     :param view: what is asked for; may change between two looks.
+    :param node: the one of several servers that is shown; ``None``: the rooms of all, and the
+        figures of the one that is asked first.
     """
 
-    def __init__(self, client: AdminReader, view: View) -> None:
+    def __init__(self, client: AdminReader, view: View, node: str | None = None) -> None:
         self.view = view
         self.snapshot: Snapshot | None = None
         """The last one."""
@@ -23,6 +25,7 @@ class Watch:
         """Between the last two; ``None`` if they do not tell."""
         self._client = client
         self._shows_server: bool | None = None
+        self._node = self._shown_node = node
 
     async def look(self, rooms: int) -> Snapshot:
         """Take a snapshot.
@@ -33,9 +36,15 @@ class Watch:
         if self._shows_server is None:
             session = await self._client.get("/session")
             self._shows_server = session["retreats"] is None
-        query = self.view.query(max(1, min(rooms, MAX_ROOMS)))
+            if self._shows_server and self._node is None:
+                self._shown_node = session.get("node")
+        query = dict(self.view.query(max(1, min(rooms, MAX_ROOMS))))
+        if self._node is not None:
+            query["node"] = self._node
         try:
-            snapshot = await take(self._client, query, whole=self._shows_server)
+            snapshot = await take(
+                self._client, query, whole=self._shows_server, node=self._shown_node
+            )
         except msgspec.ValidationError as error:
             raise CommandFailed(f"The server is of another version: {error}.") from None
         self.rates = Rates.between(self.snapshot, snapshot)

@@ -90,7 +90,11 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
         services.environment,
         node=services.nodes.name,
     )
-    forwarding = Forwarding(services.nodes)
+    forwarding = Forwarding(
+        services.nodes,
+        draining=services.draining,
+        grace=services.settings.server.shutdown_grace,
+    )
     identity = AdminIdentity(
         services.verifier,
         services.authorizer,
@@ -103,7 +107,7 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
     return [
         admin_forwarding(services.nodes, identity, forwarding),
         admin_dashboard(),
-        admin_session(identity, services.environment),
+        admin_session(identity, services.nodes, forwarding, services.environment),
         admin_overview(services, identity),
         admin_nodes(services, identity),
         admin_rooms(services, identity, audit),

@@ -13,6 +13,7 @@ from uuid import UUID
 import trio
 
 from gbs_actor.environment import Environment
+from gbs_actor.gateway.nodes.outgoing import OutgoingRequests
 from gbs_actor.gateway.nodes.room_list import RoomList, decode_rooms
 from gbs_actor.gateway.nodes.status import (
     GONE_AFTER,
@@ -25,31 +26,12 @@ from gbs_actor.gateway.nodes.status import (
 )
 from gbs_actor.rooms import RoomSummary
 from gbs_actor.store.nodes import NodeDirectory, NodeReport, NodeRequest
-from gbs_actor.store.protocol import OutcomeUnknown, StoreError
+from gbs_actor.store.protocol import StoreError
 
-TAKE_WITHIN: Final = 3.0
-"""Seconds after which a node does not begin any more with what it was asked."""
-ANSWER_WITHIN: Final = 9.0
-"""Seconds after which an answer is not waited for any more."""
 _FRESH: Final = 1.0
 """Seconds for which the rooms of others are not read again."""
 _READ_WITHIN: Final = 2.0
 """Seconds after which they are not waited for."""
-_POLL: Final = 0.05
-"""Seconds between two looks for an answer."""
-_WITHDRAW_AFTER: Final = TAKE_WITHIN + 0.5
-
-
-class NodeNotAnswering(Exception):
-    """A node has not answered what it was asked.
-
-    :param begun: whether it may have begun with it, so that it may be done all the same.
-    """
-
-    def __init__(self, node: str, *, begun: bool) -> None:
-        super().__init__(node)
-        self.node = node
-        self.begun = begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +66,9 @@ class Nodes:
         self._rooms = RoomList(rooms, environment)
         self._known = _Known(trio.current_time(), [])
         self._elsewhere: tuple[float, list[RoomSummary]] = (-math.inf, [])
-        self._environment = environment
+        self._reading = trio.Lock()
+        self.outgoing = OutgoingRequests(directory, environment)
+        """What this one asks of the others."""
         self._run_id = UUID(int=0) if name is None else environment.uuid()
         self.seen: Mapping[NodeState, int] = {}
         """How many nodes there were in each state at the last report, this one included."""
@@ -115,6 +99,12 @@ class Nodes:
         """Return the reports of the other nodes that are there, by name."""
         return [each for each in self._reports() if each.age <= GONE_AFTER]
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the nodes that are there, this one's too, if it has one."""
+        if self.name is None:
+            return ()
+        return tuple(sorted((self.name, *(each.name for each in self.others()))))
+
     async def rooms_elsewhere(self) -> list[RoomSummary]:
         """Return the rooms of the other nodes that are there, as they were some seconds ago.
 
@@ -124,51 +114,19 @@ class Nodes:
         if not names:
             await trio.lowlevel.checkpoint()
             return []
-        read_at, rooms = self._elsewhere
-        if trio.current_time() - read_at >= _FRESH:
-            with suppress(StoreError), trio.move_on_after(_READ_WITHIN):
-                stored = await self._directory.rooms(names)
-                rooms = [
-                    room
-                    for run_id, of_node in stored.items()
-                    for room in await decode_rooms(of_node, names[run_id])
-                ]
-            self._elsewhere = (trio.current_time(), rooms)
+        async with self._reading:  # whoever asks meanwhile gets the same
+            read_at, rooms = self._elsewhere
+            if trio.current_time() - read_at >= _FRESH:
+                with suppress(StoreError), trio.move_on_after(_READ_WITHIN):
+                    stored = await self._directory.rooms(names)
+                    rooms = [
+                        room
+                        for run_id, of_node in stored.items()
+                        for room in await decode_rooms(of_node, names[run_id])
+                    ]
+                self._elsewhere = (trio.current_time(), rooms)
         there = set(names.values())
         return [room for room in rooms if room.node in there]
-
-    async def ask(
-        self, node: NodeReport, request: bytes, *, answer_within: float = ANSWER_WITHIN
-    ) -> bytes:
-        """Ask something of another node; return its answer.
-
-        The node begins with it within :data:`TAKE_WITHIN`, by the store's clock, or never.
-        Cancelled, it may still be done.
-
-        :param answer_within: seconds.
-        :raises NodeNotAnswering: it does not, or the store cannot be reached.
-        """
-        request_id, began = self._environment.uuid(), trio.current_time()
-        try:
-            await self._directory.ask(request_id, node.run_id, request, TAKE_WITHIN)
-        except OutcomeUnknown:
-            pass  # it may be stored
-        except StoreError:
-            raise NodeNotAnswering(node.name, begun=False) from None
-        withdrawing = True
-        while (elapsed := trio.current_time() - began) < answer_within:
-            await trio.sleep(_POLL)
-            try:
-                answer = await self._directory.take_answer(request_id)
-                if answer is not None:
-                    return answer
-                if withdrawing and elapsed >= _WITHDRAW_AFTER:
-                    withdrawing = False
-                    if await self._directory.withdraw(request_id):
-                        raise NodeNotAnswering(node.name, begun=False)
-            except StoreError:
-                pass  # it may be reached again in time
-        raise NodeNotAnswering(node.name, begun=True)
 
     async def take(self, limit: int) -> list[NodeRequest]:
         """Return what others ask of this one, the oldest first; each is returned once.

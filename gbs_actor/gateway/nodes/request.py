@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gbs_actor.auth import User
+from gbs_actor.auth import AdminSession, User
 from gbs_actor.contract.decoding import InvalidPayload, decode
 from gbs_actor.store.nodes import MAX_ANSWER, MAX_REQUEST
 
@@ -18,10 +18,14 @@ class UnreadableRequest(Exception):
     """What another node has stored is no request, or no response: it may be of another version."""
 
 
+Method = Literal["GET", "POST", "DELETE"]
+"""DELETE: of the operator's session, which ends on all servers."""
+
+
 class ForwardedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to ``/admin`` whose sender is known; what they may do is for its node to decide."""
 
-    method: Literal["GET", "POST"]
+    method: Method
     path: Annotated[str, Meta(pattern=r"^/admin/[a-z]", max_length=2_000)]
     query: Annotated[bytes, Meta(max_length=8_000)]
     """As in the target; without ``node``."""
@@ -29,6 +33,8 @@ class ForwardedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """JSON; "" without one."""
     user: User | None
     """Of a token that was verified; ``None``: whoever has the operator token."""
+    session: AdminSession | None = None
+    """That of their browser; ``None``: they have sent a token."""
     address: Annotated[str, Meta(max_length=100)] | None
     """The IP address of the operator."""
     part: bool

@@ -52,6 +52,7 @@ _ANSWER = "UPDATE lineup_node_action SET answer = $2 WHERE id = $1 AND taken_at 
 _TAKE_ANSWER = (
     "DELETE FROM lineup_node_action WHERE id = $1 AND answer IS NOT NULL RETURNING answer"
 )
+_DISCARD = "DELETE FROM lineup_node_action WHERE id = $1"
 _WITHDRAW = "DELETE FROM lineup_node_action WHERE id = $1 AND taken_at IS NULL RETURNING 1"
 
 
@@ -106,6 +107,10 @@ class PostgresNodes:
         """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""
         rows = await self._write(_TAKE_ANSWER, request_id)
         return rows[0]["answer"] if rows else None
+
+    async def discard(self, request_id: UUID) -> None:
+        """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""
+        await self._write(_DISCARD, request_id)
 
     async def withdraw(self, request_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.nodes.NodeDirectory`."""

@@ -148,9 +148,7 @@ def admin_actions(
         """Do the same on the other servers; return the result of all, for the audit of this one."""
         if "node" in asked.request.args:
             return result
-        with trio.CancelScope(shield=True):  # as in _act_on
-            others = await forwarding.to_others(asked.request, asked.operator)
-        return merged(result, others)
+        return merged(result, await forwarding.act_on_others(asked.request, asked.operator))
 
     @blueprint.post("/drain")
     async def drain_server() -> Response:

@@ -85,10 +85,12 @@ class Audit:
     ) -> None:
         """Record an action. Never blocks.
 
+        Of what is a part of another server's request only refusals: they are known here only.
+
         :param operator: ``None``: nobody known.
         :param address: see :func:`address_of`.
         """
-        if operator is not None and operator.recorded:
+        if operator is not None and operator.recorded and outcome != "refused":
             return
         if self._node is not None and details:
             details = f"{details} (server {self._node})"

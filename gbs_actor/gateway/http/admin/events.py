@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Request, Response, request
 
 from gbs_actor.gateway.http.admin.event_query import EventQuery
 from gbs_actor.gateway.http.admin.event_stream import EventStream
@@ -41,8 +41,7 @@ def admin_events(
     @blueprint.get("")
     async def some_events() -> Response:
         operator = identity.require_unrestricted(request)
-        accepted = request.accept_mimetypes.best_match(["application/json", STREAM])
-        if accepted == STREAM and request.method == "GET":
+        if asks_for_stream(request):
             return stream(operator)
         query = EventQuery.of(request.args)
         return fresh_response(
@@ -66,3 +65,9 @@ def admin_events(
         return response
 
     return blueprint
+
+
+def asks_for_stream(request: Request) -> bool:
+    """Return whether a request for events asks for them as they happen."""
+    accepted = request.accept_mimetypes.best_match(["application/json", STREAM])
+    return accepted == STREAM and request.method == "GET"

@@ -6,7 +6,8 @@ store, decides what the operator may do, and serves them like its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,9 +18,11 @@ from quart import Blueprint, Request, Response, request
 
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.admin.audit import address_of
+from gbs_actor.gateway.http.admin.events import asks_for_stream
 from gbs_actor.gateway.http.admin.identity import (
     ADMIN_PATH,
     FORWARDED,
+    SESSION_PATH,
     AdminIdentity,
     Operator,
     is_admin_path,
@@ -27,11 +30,12 @@ from gbs_actor.gateway.http.admin.identity import (
 from gbs_actor.gateway.http.admin.responses import encoded_response
 from gbs_actor.gateway.http.preconditions import single
 from gbs_actor.gateway.http.responses import failure_response
-from gbs_actor.gateway.nodes import NodeNotAnswering, Nodes
-from gbs_actor.gateway.nodes.nodes import ANSWER_WITHIN
+from gbs_actor.gateway.nodes import NodeNotAnswering, Nodes, TooManyRequests
+from gbs_actor.gateway.nodes.outgoing import ANSWER_WITHIN, DISCARD_WITHIN
 from gbs_actor.gateway.nodes.request import (
     ForwardedRequest,
     ForwardedResponse,
+    Method,
     UnreadableRequest,
     encoded,
     request_from,
@@ -45,10 +49,12 @@ from gbs_actor.store.nodes import NodeReport
 OF_ONE_SERVER: Final = frozenset(
     {
         *("rooms", "sessions", "closed", "users", "traces", "system", "overview", "history"),
-        *("task-tree", "log-levels", "log-level", "profile", "drain"),
+        *("task-tree", "log-levels", "log-level", "profile", "drain", "events"),
     }
 )
 """What can be asked of another server: the first segment below ``/admin``."""
+_METHODS: Final[Mapping[str, Method]] = {"POST": "POST", "DELETE": "DELETE"}
+"""Of requests that are forwarded; others are read like GET."""
 _SLOW: Final = {"profile": MAX_SECONDS + ANSWER_WITHIN}
 """Seconds within which it has to be answered, where that may take longer."""
 _log = structlog.get_logger(__name__)
@@ -58,10 +64,14 @@ class Forwarding:
     """Sends requests of operators to other servers.
 
     :param nodes: all servers on the store.
+    :param draining: whether this server is shutting down.
+    :param grace: seconds that its shutdown may take.
     """
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, *, draining: Callable[[], bool], grace: float) -> None:
         self._nodes = nodes
+        self._draining = draining
+        self._act_within = min(ANSWER_WITHIN, max(grace - DISCARD_WITHIN, grace / 2))
 
     async def to(self, node: str, asked: Request, operator: Operator) -> Response:
         """Return what another server responds to a request."""
@@ -75,7 +85,7 @@ class Forwarding:
         message = await _forwarded(asked, operator, arguments, part=False)
         try:
             response = await self._ask(found[0], message)
-        except NodeNotAnswering as error:
+        except (NodeNotAnswering, TooManyRequests) as error:
             return failure_response(_failure(error))
         forwarded = encoded_response(response.body)
         forwarded.status_code = response.status
@@ -84,12 +94,21 @@ class Forwarding:
         return forwarded
 
     async def to_others(
-        self, asked: Request, operator: Operator, **arguments: str | int
+        self,
+        asked: Request,
+        operator: Operator,
+        *,
+        within: float = ANSWER_WITHIN,
+        shield: bool = False,
+        **arguments: str | int,
     ) -> dict[str, ForwardedResponse | None]:
         """Return what each of the other servers responds to a request that this one serves, too.
 
-        They record nothing in the audit. ``None``: it has not responded.
+        They record nothing in the audit but refusals. ``None``: it has not responded.
 
+        :param within: seconds, at most; then each request is removed, see
+            :data:`~gbs_actor.gateway.nodes.outgoing.DISCARD_WITHIN`.
+        :param shield: whether it goes on if this is cancelled.
         :param arguments: other ones than those of the request.
         """
         others = self._nodes.others()
@@ -98,22 +117,34 @@ class Forwarding:
         query = asked.args.to_dict(flat=False)
         query |= {name: [str(value)] for name, value in arguments.items()}
         message = await _forwarded(asked, operator, query, part=True)
-        responses: dict[str, ForwardedResponse | None] = {}
+        responses: dict[str, ForwardedResponse | None] = {each.name: None for each in others}
 
         async def ask(node: NodeReport) -> None:
-            try:
+            with suppress(NodeNotAnswering, TooManyRequests):
                 responses[node.name] = await self._ask(node, message)
-            except NodeNotAnswering:
-                responses[node.name] = None
 
-        async with trio.open_nursery() as nursery:
-            for each in others:
-                nursery.start_soon(ask, each)
-        return dict(sorted(responses.items()))
+        with trio.move_on_after(within, shield=shield):
+            async with trio.open_nursery() as nursery:
+                for each in others:
+                    nursery.start_soon(ask, each)
+        return responses
+
+    async def act_on_others(
+        self, asked: Request, operator: Operator
+    ) -> dict[str, ForwardedResponse | None]:
+        """Let the other servers do what this one does; return what :meth:`to_others` does.
+
+        A client that goes away does not cut it off, and a shutdown does not wait for it.
+        """
+        shield = not self._draining()
+        return await self.to_others(asked, operator, within=self._act_within, shield=shield)
 
     async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
         within = _SLOW.get(kind_of(message.path), ANSWER_WITHIN)
-        answer = await self._nodes.ask(node, encoded(message), answer_within=within)
+        asker = None if message.user is None else message.user.user_id
+        answer = await self._nodes.outgoing.send(
+            node, encoded(message), asker, answer_within=within
+        )
         try:
             return response_from(answer)
         except UnreadableRequest as error:
@@ -137,6 +168,8 @@ def admin_forwarding(nodes: Nodes, identity: AdminIdentity, forwarding: Forwardi
         operator = await _require(request, identity)
         if kind not in OF_ONE_SERVER:
             raise InvalidPayload("node", "This is not of one server: leave out node.")
+        if kind == "events" and asks_for_stream(request):
+            raise InvalidPayload("node", "Another server has no stream: ask for pages of events.")
         return await forwarding.to(node, request, operator)
 
     return blueprint
@@ -158,7 +191,8 @@ class ForwardedRequests:
         except UnreadableRequest as error:
             _log.warning("a request of another server cannot be read", reason=str(error))
             return encoded(refusal(Code.VALIDATION_FAILED, "The server cannot read the request."))
-        if kind_of(message.path) not in OF_ONE_SERVER:
+        ends_session = (message.method, message.path) == ("DELETE", SESSION_PATH)
+        if kind_of(message.path) not in OF_ONE_SERVER and not ends_session:
             return encoded(refusal(Code.NOT_FOUND, "There is nothing at this address."))
         return encoded(await self._call(message))
 
@@ -214,11 +248,12 @@ async def _forwarded(
     :raises InvalidPayload: it is none that can be.
     """
     message = ForwardedRequest(
-        method="POST" if asked.method == "POST" else "GET",
+        method=_METHODS.get(asked.method, "GET"),
         path=asked.path,
         query=urlencode(arguments, doseq=True).encode(),
         body=await asked.get_data(cache=True, as_text=False, parse_form_data=False),
         user=operator.user,
+        session=operator.session,
         address=address_of(asked),
         part=part,
     )
@@ -230,7 +265,7 @@ async def _forwarded(
 
 
 def _scope_of(message: ForwardedRequest) -> dict[str, Any]:
-    operator = Operator(message.user, forwarded=True, recorded=message.part)
+    operator = Operator(message.user, message.session, forwarded=True, recorded=message.part)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -258,7 +293,13 @@ def kind_of(path: str) -> str:
     return path.removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
 
 
-def _failure(error: NodeNotAnswering) -> Failure:
+def _failure(error: NodeNotAnswering | TooManyRequests) -> Failure:
+    if isinstance(error, TooManyRequests):
+        whose = "of yours " if error.own else ""
+        return Failure.because(
+            Code.RATE_LIMITED,
+            f"Too many requests {whose}wait for server {error.node}; nothing was done.",
+        )
     if error.begun:
         return Failure.because(
             Code.OUTCOME_UNKNOWN,

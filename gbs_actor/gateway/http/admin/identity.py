@@ -59,7 +59,7 @@ class Operator:
     forwarded: bool = False
     """Whether another server has authenticated them, and forwards the request."""
     recorded: bool = False
-    """Whether that server records what they do, as this is only a part of it."""
+    """Whether that server records what they do, but for refusals, as this is only a part of it."""
 
     @property
     def user_id(self) -> int | None:

@@ -10,6 +10,7 @@ from quart import Blueprint, Response, request
 from gbs_actor.auth import auth_required
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.environment import Environment
+from gbs_actor.gateway.http.admin.forwarding import Forwarding
 from gbs_actor.gateway.http.admin.identity import (
     ADMIN_PATH,
     SESSION_COOKIE,
@@ -17,6 +18,7 @@ from gbs_actor.gateway.http.admin.identity import (
     Operator,
 )
 from gbs_actor.gateway.http.admin.responses import fresh_response
+from gbs_actor.gateway.nodes import Nodes
 
 
 class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,9 +33,15 @@ class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: datetime | None
     csrf_token: str | None
     """For the header X-CSRF-Token of POST and DELETE; null: no session."""
+    node: str | None
+    """The server that is asked; null: it is the only one."""
+    nodes: tuple[str, ...]
+    """All servers that are there, by name; empty: there is only one."""
 
 
-def admin_session(identity: AdminIdentity, environment: Environment) -> Blueprint:
+def admin_session(
+    identity: AdminIdentity, nodes: Nodes, forwarding: Forwarding, environment: Environment
+) -> Blueprint:
     """Return the routes that begin, show and end a session."""
     blueprint = Blueprint("admin_session", __name__, url_prefix=ADMIN_PATH)
 
@@ -49,40 +57,42 @@ def admin_session(identity: AdminIdentity, environment: Environment) -> Blueprin
                 "retreats", "The token names too many retreats for a cookie; use it as Bearer."
             ) from None
         csrf_token = identity.sessions.csrf_token(cookie)
-        response = _shown(Operator(session.user, session, csrf_token))
+        response = shown(Operator(session.user, session, csrf_token))
         seconds_left = int(identity.sessions.seconds_left(session))
         _set_cookie(response, cookie, seconds_left, environment.wall())
         return response
 
     @blueprint.get("/session")
     async def show() -> Response:
-        return _shown(identity.require(request))
+        return shown(identity.require(request))
 
     @blueprint.delete("/session")
     async def end() -> Response:
         operator = identity.require(request)
         if operator.session is not None:
             identity.sessions.end(operator.session)
+            await forwarding.act_on_others(request, operator)
         response = Response(b"", status=204)
         del response.headers["Content-Type"]
         _set_cookie(response, "", 0, environment.wall())
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    def shown(operator: Operator) -> Response:
+        user, expires_at = operator.user, operator.expires_at
+        body = OperatorSession(
+            user_id=operator.user_id,
+            name="" if user is None else user.name,
+            role=None if user is None else user.role,
+            retreats=None if user is None or user.retreats is None else sorted(user.retreats),
+            expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+            csrf_token=operator.csrf_token,
+            node=nodes.name,
+            nodes=nodes.names(),
+        )
+        return fresh_response(body)
+
     return blueprint
-
-
-def _shown(operator: Operator) -> Response:
-    user, expires_at = operator.user, operator.expires_at
-    body = OperatorSession(
-        user_id=operator.user_id,
-        name="" if user is None else user.name,
-        role=None if user is None else user.role,
-        retreats=None if user is None or user.retreats is None else sorted(user.retreats),
-        expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
-        csrf_token=operator.csrf_token,
-    )
-    return fresh_response(body)
 
 
 def _set_cookie(response: Response, value: str, max_age: int, now: float) -> None:

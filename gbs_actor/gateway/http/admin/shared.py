@@ -39,18 +39,28 @@ class SharedJson:
         self._share = share
         self._thread_time = thread_time
         self._kept: dict[Hashable, _Kept] = {}
+        self._being_made: dict[Hashable, trio.Event] = {}
 
     async def encoded(self, key: Hashable, make: Callable[[], Awaitable[object]]) -> bytes:
         """Return the JSON of what ``make`` returns, or has returned a moment ago.
 
+        Whoever asks while it is being made waits for that; if it fails, the next one makes it.
+
         :param key: says what is asked for, and all that it depends on; who may not see the same
             must have another key.
         """
+        while (being_made := self._being_made.get(key)) is not None:
+            await being_made.wait()
         kept = self._kept.get(key)
         if kept is not None and trio.current_time() - kept.made_at < self._fresh_for(kept):
             return kept.encoded
+        made = self._being_made[key] = trio.Event()
         began = self._thread_time()  # with what other tasks do meanwhile: then it is kept longer
-        encoded = msgspec.json.encode(await make())
+        try:
+            encoded = msgspec.json.encode(await make())
+        finally:
+            del self._being_made[key]
+            made.set()
         took = self._thread_time() - began
         self._kept.pop(key, None)
         self._kept[key] = _Kept(encoded, trio.current_time(), took)

@@ -247,7 +247,7 @@ _SHOW_SESSION: Final[Described] = {
 _END_SESSION: Final[Described] = {
     "operationId": "endAdminSession",
     "tags": ["operators"],
-    "summary": "End the session.",
+    "summary": "End the session, on all servers.",
     "security": _OPERATORS,
     "parameters": parameters("csrfToken"),
     "responses": {

@@ -68,7 +68,7 @@ function ActionDialog({ action, onClose }) {
       const answer = await act(action.path, body, { dryRun, timeout: action.timeout?.(body) });
       if (dryRun) return setPreview(answer);
       const outcome = answer?.changed === false ? texts.actions.unchanged : texts.actions.done;
-      announcement.set({ label: action.label, outcome, message: answer?.message ?? "" });
+      announcement.set({ label: action.label, about: action.about, outcome, message: answer?.message ?? "" });
       action.onDone?.(answer);
       onClose();
     } catch (error) {
@@ -142,7 +142,7 @@ export function Announcements() {
   }, [shown]);
   return html`
     <div class="announcements" role="status" aria-live="polite">
-      ${shown && html`<div class="announcement"><strong>${shown.label}</strong> ${shown.outcome}
+      ${shown && html`<div class="announcement"><strong>${shown.label}</strong> ${shown.about && html`<bdi class="text">${shown.about}</bdi>`} ${shown.outcome}
         <span class="note" lang="en">${visible(shown.message, 300)}</span></div>`}
     </div>`;
 }
@@ -157,7 +157,7 @@ const text = texts.actions;
 export function roomActions(slug, state, node, onDone) {
   const of = (name, dangerous = false) => ({
     label: text[name].label,
-    about: visible(slug, 60),
+    about: aboutOn(visible(slug, 60), node),
     body: text[name].body,
     path: onNode(pathOf("rooms", slug, name), node),
     dangerous,
@@ -174,14 +174,15 @@ export function roomActions(slug, state, node, onDone) {
 /** What can be done with a session, and with its user. */
 export function sessionActions(session, unrestricted, onDone) {
   const { sid, userId, userName, node } = session;
-  const name = visible(userName, 60);
+  const user = visible(userName, 60);
+  const name = aboutOn(user, node);
   return [
     unrestricted && !session.traced && traceAction(text.trace, { sid }, name, node, onDone),
     unrestricted && !session.traced && traceAction(text.traceUser, { userId }, name, node, onDone),
     kickAction(sid, name, node, onDone),
     unrestricted && {
       label: text.kickUser.label,
-      about: name,
+      about: user,
       body: text.kickUser.body,
       path: `users/${userId}/kick`,
       dangerous: true,
@@ -210,30 +211,36 @@ function traceAction({ label, body }, target, name, node, onDone) {
   };
 }
 
-export function stopTraceAction(target, name, onDone) {
+export function stopTraceAction(target, name, node, onDone) {
   return {
     label: text.stopTrace.label,
-    about: name,
+    about: aboutOn(name, node),
     body: text.stopTrace.body,
-    path: "traces/stop",
+    path: onNode("traces/stop", node),
     parameters: target,
     onDone,
   };
 }
 
-/** Stops another server. */
-export function drainAction(node) {
-  const { label, body } = text.drainServer;
-  return { label, about: visible(node, 20), body, path: onNode("drain", node), dangerous: true };
+/** Whom or what an action is about, and on which of several servers. */
+function aboutOn(what, node) {
+  return [what, node && texts.nodes.on(visible(node, 20))].filter(Boolean).join(" · ");
 }
 
-/** What can be done with the whole server. */
-export function serverActions(onProfile, onLevels) {
+/** Stops a server. */
+export function drainAction(node) {
+  const { label, body } = text.drainServer;
+  return { label, about: aboutOn("", node), body, path: onNode("drain", node), dangerous: true };
+}
+
+/** What can be done with a server as a whole. */
+export function serverActions(node, onProfile, onLevels) {
   return [
     {
       label: text.logLevel.label,
+      about: aboutOn("", node),
       body: text.logLevel.body,
-      path: "log-level",
+      path: onNode("log-level", node),
       fields: [
         { name: "logger", label: texts.system.logger, kind: "text", value: "gbs_actor" },
         { name: "level", label: texts.system.level, kind: ["DEBUG", "INFO", "WARNING", "ERROR"], value: "DEBUG" },
@@ -243,13 +250,14 @@ export function serverActions(onProfile, onLevels) {
     },
     {
       label: text.profile.label,
+      about: aboutOn("", node),
       body: text.profile.body,
-      path: "profile",
+      path: onNode("profile", node),
       fields: [{ name: "seconds", label: texts.system.seconds, kind: "number", value: 10, least: 1, most: 30 }],
       noPreview: true,
       timeout: ({ seconds }) => 1000 * seconds + 15_000,
       onDone: onProfile,
     },
-    { label: text.drainServer.label, body: text.drainServer.body, path: "drain", dangerous: true },
+    drainAction(node),
   ];
 }

@@ -50,7 +50,7 @@ export function read(path, query = {}, options = {}) {
   return watched(request("GET", withQuery(path, query), options));
 }
 
-/** The path of an action on another server, or on this one. */
+/** The path of an action on one of several servers; undefined: there is only one. */
 export function onNode(path, node) {
   return withQuery(path, { node });
 }

@@ -18,19 +18,20 @@ import { Session } from "./pages/session.js";
 import { Sessions } from "./pages/sessions.js";
 import { System } from "./pages/system.js";
 import { Tasks } from "./pages/tasks.js";
+import { ServerChoice, useServers } from "./servers.js";
 import { texts } from "./strings.js";
 
-/** The views by the first part of their address. */
+/** The views by the first part of their address. ofOne: what they show is of one server. */
 const PAGES = {
-  overview: { show: Overview, unrestricted: true },
+  overview: { show: Overview, unrestricted: true, ofOne: true },
   nodes: { show: Nodes, unrestricted: true },
   rooms: { show: Rooms, one: Room },
   sessions: { show: Sessions, one: Session },
-  closed: { show: Closed },
-  events: { show: Events, unrestricted: true },
+  closed: { show: Closed, ofOne: true },
+  events: { show: Events, unrestricted: true, ofOne: true },
   audit: { show: Audit, unrestricted: true },
-  tasks: { show: Tasks, unrestricted: true },
-  system: { show: System, unrestricted: true },
+  tasks: { show: Tasks, unrestricted: true, ofOne: true },
+  system: { show: System, unrestricted: true, ofOne: true },
 };
 
 /** The whole dashboard. */
@@ -66,9 +67,13 @@ function Shell({ operator }) {
     // On a phone the menu is wider than the screen.
     menu.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [name, one]);
+  const { node, nodes } = useServers(operator, query.node, page?.ofOne === true);
+  const isOne = page?.one !== undefined && one !== undefined;
+  const ofOne = isOne || page?.ofOne;
   let view = html`<p class="empty">${texts.gone}</p>`;
-  if (page?.one && one !== undefined) view = html`<${page.one} key=${`${one} ${query.node ?? ""}`} name=${one} node=${query.node} operator=${operator} />`;
-  else if (page) view = html`<${page.show} key=${name} query=${query} operator=${operator} />`;
+  if (isOne) view = html`<${page.one} key=${`${one} ${node ?? ""}`} name=${one} node=${node} operator=${operator} />`;
+  else if (ofOne) view = html`<${page.show} key=${`${name} ${node ?? ""}`} query=${query} node=${node} />`;
+  else if (page) view = html`<${page.show} key=${name} query=${query} nodes=${nodes} operator=${operator} />`;
   return html`
     <a class="skip" href="#main" onClick=${skip}>${texts.skip}</a>
     <div class="shell">
@@ -84,7 +89,7 @@ function Shell({ operator }) {
       </header>
       <main id="main" tabindex="-1">
         <${Outage} />
-        <div class="view">${view}</div>
+        <div class="view">${ofOne && html`<${ServerChoice} node=${node} nodes=${nodes} />`}${view}</div>
       </main>
     </div>
     <${Announcements} />`;

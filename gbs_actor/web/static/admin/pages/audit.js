@@ -20,7 +20,7 @@ const COLUMNS = [
   { key: "action", cell: (each) => html`<${Text} value=${each.action} mono=${true} />` },
   { key: "target", cell: (each) => html`<${Text} value=${each.target} longest=${60} />` },
   { key: "outcome", rank: 2, cell: (each) => html`<${Outcome} outcome=${each.outcome} />` },
-  { key: "reason", rank: 2, cell: (each) => html`<${Text} value=${each.reason} longest=${120} />` },
+  { key: "reason", rank: 2, cell: (each) => html`<${Reason} record=${each} />` },
   { key: "address", rank: 3, cell: (each) => html`<${Text} value=${each.address} longest=${45} mono=${true} />` },
 ].map((column) => ({ ...column, label: text.columns[column.key] }));
 
@@ -59,6 +59,12 @@ function Operator({ record }) {
     return record.operatorName === "" ? html`<span class="note">${text.nobody}</span>` : texts.tokenHolder;
   }
   return html`<${User} id=${record.operatorId} name=${record.operatorName} />`;
+}
+
+/** Why, and what became of it: with the server, where there are several. */
+function Reason({ record }) {
+  return html`<${Text} value=${record.reason} longest=${120} />
+    ${record.details && html`<div class="note" lang="en"><${Text} value=${record.details} longest=${160} /></div>`}`;
 }
 
 function Outcome({ outcome }) {

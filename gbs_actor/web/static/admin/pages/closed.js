@@ -17,17 +17,17 @@ const COLUMNS = [
   { key: "what", cell: (each) => html`<${Kind} accepted=${each.accepted} />` },
   { key: "reason", cell: (each) => html`<${Reason} session=${each} />` },
   { key: "user", cell: (each) => html`<${User} id=${each.userId} name=${each.userName} />` },
-  { key: "room", rank: 2, cell: (each) => html`<${RoomLink} slug=${each.room} />` },
+  { key: "room", rank: 2, cell: (each) => html`<${RoomLink} slug=${each.room} node=${each.node} />` },
   { key: "connection", rank: 3, cell: (each) => html`<${Connection} protocol=${each.protocol} transport=${each.transport} />` },
   { key: "address", rank: 3, cell: (each) => html`<${Text} value=${each.address} longest=${45} mono=${true} />` },
   { key: "age", rank: 2, number: true, cell: (each) => duration(each.age) },
 ].map((column) => ({ ...column, label: text.columns[column.key] }));
 
 /** Sessions that have ended, and clients that were refused. */
-export function Closed({ query }) {
+export function Closed({ query, node }) {
   const { search = "", reason = "", accepted = "", userId = "" } = query;
   const offset = Number(query.offset) || 0;
-  const asked = { search, reason, accepted, userId, offset, limit: PAGE };
+  const asked = { search, reason, accepted, userId, node, offset, limit: PAGE };
   const { data, error, loading } = usePolling((signal) => read("closed", asked, { signal }), 5000, JSON.stringify(asked));
   const change = (changes) => replaceQuery({ offset: "", ...changes });
   const reasons = Object.keys({ ...data?.counts?.closed, ...data?.counts?.refused }).sort();
@@ -48,7 +48,7 @@ export function Closed({ query }) {
     ${data === null || error?.status ? html`<${Pending} error=${error} />` : html`
       ${data.counts && html`<${Counts} counts=${data.counts} />`}
       <div class="panel wide flush">
-        <${Table} caption=${texts.pages.closed} columns=${COLUMNS} rows=${data.closed} keyOf=${keyOf}
+        <${Table} caption=${texts.pages.closed} columns=${COLUMNS} rows=${data.closed.map((each) => ({ ...each, node }))} keyOf=${keyOf}
           dimmed=${loading} empty=${text.empty} />
         <${Pages} offset=${offset} limit=${PAGE} total=${data.total} texts=${texts.table.pages}
           onMove=${(value) => replaceQuery({ offset: value || "" })} />

@@ -14,7 +14,7 @@ const PAGE = 200;
 const SIGNS = { info: ["·", ""], warning: ["▲", "warn"], error: ["✕", "bad"] };
 
 /** What happens, the newest first. */
-export function Events({ query }) {
+export function Events({ query, node }) {
   const { kind = "", room = "" } = query;
   const [paused, setPaused] = useState(false);
   return html`
@@ -28,14 +28,14 @@ export function Events({ query }) {
           <span aria-hidden="true">${paused ? "▶" : "❚❚"}</span> ${paused ? text.resume : text.pause}</button>
       </div>
     </div>
-    <${List} key=${`${kind}\n${room}`} kind=${kind} room=${room} paused=${paused} />`;
+    <${List} key=${`${kind}\n${room}`} kind=${kind} room=${room} node=${node} paused=${paused} />`;
 }
 
-function List({ kind, room, paused }) {
+function List({ kind, room, node, paused }) {
   const place = useRef({ run: null, last: null });
   const entries = useRef([]);
   const load = async (signal) => {
-    const asked = { kind, room, limit: PAGE, after: place.current.last ?? undefined };
+    const asked = { kind, room, node, limit: PAGE, after: place.current.last ?? undefined };
     let page = await read("events", asked, { signal });
     if (place.current.run !== null && page.run !== place.current.run) {
       // The numbers have begun anew with another process.
@@ -57,7 +57,7 @@ function List({ kind, room, paused }) {
       ${paused && html`<p class="banner">${text.paused}</p>`}
       ${data.length === 0 ? html`<${Empty}>${text.empty}<//>` : html`
         <ol class="events" aria-label=${text.list}>
-          ${data.map((entry) => html`<${Entry} key=${keyOf(entry)} entry=${entry} />`)}
+          ${data.map((entry) => html`<${Entry} key=${keyOf(entry)} entry=${entry} node=${node} />`)}
         </ol>`}
     </div>`;
 }
@@ -67,7 +67,7 @@ function keyOf({ run, event, restarted, missed, before }) {
   return restarted ? `run ${restarted}` : `missed ${missed} ${before}`;
 }
 
-function Entry({ entry: { event, restarted, missed } }) {
+function Entry({ entry: { event, restarted, missed }, node }) {
   if (restarted) return html`<li class="gap">${text.restarted}</li>`;
   if (missed) return html`<li class="gap">${text.missed(count(missed))}</li>`;
   const [sign, level] = SIGNS[event.severity] ?? SIGNS.info;
@@ -83,8 +83,8 @@ function Entry({ entry: { event, restarted, missed } }) {
           <span key=${name}>${visible(name, 30)}=${visible(detailOf(value), 200)}</span>`)}</span>`}
       </span>
       <span class="event-links">
-        ${event.room && html`<a href=${hrefTo(["rooms", event.room])}><${Text} value=${event.room} longest=${30} /></a>`}
-        ${event.sid && html`<a href=${hrefTo(["sessions", event.sid])} class="mono">${visible(event.sid, 10)}</a>`}
+        ${event.room && html`<a href=${hrefTo(["rooms", event.room], { node })}><${Text} value=${event.room} longest=${30} /></a>`}
+        ${event.sid && html`<a href=${hrefTo(["sessions", event.sid], { node })} class="mono">${visible(event.sid, 10)}</a>`}
         ${event.userId !== null && html`<span class="id">${event.userId}</span>`}
       </span>
     </li>`;

@@ -31,7 +31,7 @@ const COLUMNS = [
   { key: "memory", number: true, rank: 3, cell: ({ status }) => bytes(status?.memoryBytes) },
   { key: "startedAt", number: true, rank: 3, cell: ({ status }) => status && html`<time title=${fullTime(status.startedAt)}>${clock(status.startedAt)}</time>` },
   { key: "reported", number: true, cell: (each) => (each.here ? text.now : duration(each.reported)) },
-  { key: "act", cell: (each) => !each.here && each.state !== "gone" && html`<${Actions} actions=${[drainAction(each.node)]} />` },
+  { key: "act", cell: (each) => each.node !== null && each.state !== "gone" && html`<${Actions} actions=${[drainAction(each.node)]} />` },
 ].map((column) => ({ ...column, label: text.columns[column.key], title: text.titles[column.key] }));
 
 /** All servers on the database. */
@@ -53,8 +53,9 @@ export function Nodes() {
 
 function Name({ node }) {
   const { status } = node;
-  return html`<strong><${Text} value=${node.node ?? text.noName} longest=${20} /></strong>
-    ${node.here && html` <span class="badge">${text.here}</span>`}
+  return html`${node.node === null || node.state === "gone"
+      ? html`<strong><${Text} value=${node.node ?? text.noName} longest=${20} /></strong>`
+      : html`<a class="name" href=${hrefTo(["overview"], { node: node.node })}><${Text} value=${node.node} longest=${20} /></a>`}
     ${status === null
       ? html`<div class="error-line">${text.unreadable}</div>`
       : html`<div class="note"><${Text} value=${`${status.address ?? status.host} · ${status.version}`} longest=${60} /></div>`}

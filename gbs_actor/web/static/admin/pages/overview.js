@@ -16,10 +16,10 @@ const LEAST_POINTS = 60;
 const NEAR = 0.8;
 const LATE = 0.1;
 
-/** The whole server at a glance. */
-export function Overview() {
-  const now = usePolling((signal) => read("overview", {}, { signal }), 2000);
-  const history = usePolling((signal) => read("history", {}, { signal }), 10_000);
+/** One server at a glance. */
+export function Overview({ node }) {
+  const now = usePolling((signal) => read("overview", { node }, { signal }), 2000);
+  const history = usePolling((signal) => read("history", { node }, { signal }), 10_000);
   const rate = useRate(now.data);
   if (now.data === null) return html`<${Pending} error=${now.error} />`;
   const { version, uptime } = now.data;
@@ -28,8 +28,8 @@ export function Overview() {
       <h1>${texts.pages.overview}</h1>
       <span class="note">${text.version(version, duration(uptime))}</span>
     </div>
-    <${Notices} data=${now.data} />
-    <${Tiles} data=${now.data} rate=${rate ?? history.data?.series.editsPerSecond.at(-1)} />
+    <${Notices} data=${now.data} node=${node} />
+    <${Tiles} data=${now.data} node=${node} rate=${rate ?? history.data?.series.editsPerSecond.at(-1)} />
     ${history.data && html`<${Charts} history=${history.data} />`}
     <${Section} title=${text.limits} wide=${true}><${Limits} limits=${now.data.limits} /><//>`;
 }
@@ -49,8 +49,8 @@ function useRate(data) {
   return last.current.rate;
 }
 
-function Notices({ data }) {
-  const notices = noticesOf(data);
+function Notices({ data, node }) {
+  const notices = noticesOf(data, node);
   if (notices.length === 0) {
     return html`<p class="fine"><span class="sign" aria-hidden="true">✓</span>${text.fine}</p>`;
   }
@@ -62,14 +62,14 @@ function Notices({ data }) {
     </ul>`;
 }
 
-function noticesOf({ storeFailure, draining, rooms, loopLag, store, limits }) {
+function noticesOf({ storeFailure, draining, rooms, loopLag, store, limits }, node) {
   const { notice } = text;
   const found = [];
   if (storeFailure) found.push({ level: "bad", message: `${notice.store}: ${visible(storeFailure, 200)}` });
   if (draining) found.push({ level: "warn", message: notice.draining });
   for (const [state, level] of [["failed", "bad"], ["backoff", "warn"]]) {
     const number = rooms.states[state];
-    if (number) found.push({ level, message: notice[state](count(number)), href: hrefTo(["rooms"], { state }) });
+    if (number) found.push({ level, message: notice[state](count(number)), href: hrefTo(["rooms"], { state, node }) });
   }
   if (loopLag.p99 > LATE) found.push({ level: "warn", message: notice.lag(latency(loopLag.p99)) });
   if (store.waiting > 0) found.push({ level: "warn", message: notice.waiting(count(store.waiting)) });
@@ -82,7 +82,7 @@ function noticesOf({ storeFailure, draining, rooms, loopLag, store, limits }) {
   return found;
 }
 
-function Tiles({ data, rate }) {
+function Tiles({ data, node, rate }) {
   const { rooms, ack, loopLag, store, commit, process } = data;
   const quiet = ack.count === 0;
   return html`
@@ -91,9 +91,9 @@ function Tiles({ data, rate }) {
       <${Tile} label=${text.ack} value=${quiet ? texts.none : latency(ack.p99)}
         detail=${quiet ? text.noEdits : text.ackDetail(latency(ack.p50), latency(ack.p95))}
         level=${ack.p99 > LATE ? "warn" : ""} />
-      <${Tile} label=${text.connections} value=${count(data.connections)} href=${hrefTo(["sessions"])}
+      <${Tile} label=${text.connections} value=${count(data.connections)} href=${hrefTo(["sessions"], { node })}
         detail=${text.inRooms(count(rooms.subscribers))} />
-      <${Tile} label=${text.rooms} value=${count(rooms.open)} href=${hrefTo(["rooms"])}
+      <${Tile} label=${text.rooms} value=${count(rooms.open)} href=${hrefTo(["rooms"], { node })}
         detail=${html`<${StateCounts} states=${rooms.states} />`} level=${rooms.states.failed ? "bad" : ""} />
       <${Tile} label=${text.lag} value=${latency(loopLag.p99)} level=${loopLag.p99 > LATE ? "warn" : ""}
         detail=${text.lagDetail(latency(loopLag.p50), latency(loopLag.longest))} />

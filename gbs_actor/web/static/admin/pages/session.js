@@ -24,9 +24,9 @@ export function Session({ name, node, operator }) {
       <h1>${session ? html`<${User} id=${session.userId} name=${session.userName} />` : html`<${Text} value=${name} mono=${true} longest=${40} />`}</h1>
       ${session && html`<${Actions} actions=${sessionActions(session, isUnrestricted(operator), refresh)} />`}
     </div>
-    ${gone && html`<${Empty}>${text.gone} <a href=${hrefTo(["closed"], { search: name })}>${text.lookAmongClosed}</a><//>`}
+    ${gone && html`<${Empty}>${text.gone} <a href=${hrefTo(["closed"], { search: name, node })}>${text.lookAmongClosed}</a><//>`}
     ${!gone && session === null && html`<${Pending} error=${error} />`}
-    ${session?.traced && isUnrestricted(operator) && html`<${Traces} of=${session} />`}
+    ${session?.traced && isUnrestricted(operator) && html`<${Traces} of=${session} nodes=${[node]} />`}
     ${session && html`<${Whole} session=${session} sid=${name} />`}`;
 }
 

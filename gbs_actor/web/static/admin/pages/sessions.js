@@ -32,7 +32,7 @@ const COLUMNS = [
 const NODE = { key: "node", label: texts.nodes.columns.node, rank: 2, cell: (each) => html`<${Text} value=${each.node} longest=${20} />` };
 
 /** Who is connected. */
-export function Sessions({ query, operator }) {
+export function Sessions({ query, nodes, operator }) {
   const { search = "", room = "", protocol = "", sort = "-queuedBytes", node = "" } = query;
   const offset = Number(query.offset) || 0;
   const asked = { search, room, protocol, sort, node, offset, limit: PAGE };
@@ -54,7 +54,7 @@ export function Sessions({ query, operator }) {
           options=${[["", text.anyProtocol], ["socket.io", "Socket.IO"], ["websocket", "WebSocket"]]} />
       </div>
     </div>
-    ${isUnrestricted(operator) && html`<${Traces} />`}
+    ${isUnrestricted(operator) && html`<${Traces} nodes=${node ? [node] : nodes} />`}
     ${data === null || error?.status ? html`<${Pending} error=${error} />` : html`
       ${data.missing?.length > 0 && html`<p class="banner warn" role="status">${texts.nodes.missing(data.missing.join(", "))}</p>`}
       <div class="panel wide flush">

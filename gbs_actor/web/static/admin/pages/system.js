@@ -12,17 +12,17 @@ import { placeOf, withoutPackage } from "../tasks.js";
 
 const { system: text } = texts;
 
-/** The whole server in all its figures, and its settings. */
-export function System() {
-  const { data, error } = usePolling((signal) => read("system", {}, { signal }), 10_000);
-  const levels = usePolling((signal) => read("log-levels", {}, { signal }), 30_000);
+/** One server in all its figures, and its settings. */
+export function System({ node }) {
+  const { data, error } = usePolling((signal) => read("system", { node }, { signal }), 10_000);
+  const levels = usePolling((signal) => read("log-levels", { node }, { signal }), 30_000);
   const [profile, setProfile] = useState(null);
   if (data === null) return html`<${Pending} error=${error} />`;
   return html`
     <div class="view-head">
       <h1>${texts.pages.system}</h1>
       <span class="note">${text.version} ${visible(data.version)}</span>
-      <${Actions} actions=${serverActions((answer) => setProfile(answer.profile), levels.refresh)} />
+      <${Actions} actions=${serverActions(node, (answer) => setProfile(answer.profile), levels.refresh)} />
     </div>
     ${profile && html`<${Profile} profile=${profile} onClose=${() => setProfile(null)} />`}
     <${Levels} data=${levels.data} />

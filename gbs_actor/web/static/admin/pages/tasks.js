@@ -10,8 +10,8 @@ const { tasks: text } = texts;
 const OPEN_DEPTH = 3;
 
 /** The tasks of the server, and where each waits; as of the last time somebody asked. */
-export function Tasks() {
-  const { data, error, refresh } = usePolling((signal) => read("task-tree", {}, { signal }), 3_600_000);
+export function Tasks({ node }) {
+  const { data, error, refresh } = usePolling((signal) => read("task-tree", { node }, { signal }), 3_600_000);
   // All parts of the tree are made anew when this changes: open, or closed.
   const [shown, setShown] = useState({ version: 0, depth: OPEN_DEPTH });
   const show = (depth) => setShown({ version: shown.version + 1, depth });
