@@ -95,13 +95,17 @@ BEGIN
 
     -- One statement: what is taken and how the rows are now belong to one snapshot. A memo is not
     -- locked; a change of it that comes later leaves a former value that is the one read here.
-    WITH taken AS (
-        DELETE FROM lineup_outside AS noted
-            WHERE retreat_id = p_retreat_id AND NOT group_ids && busy
+    WITH noted AS MATERIALIZED (  -- few of many: the rest is not worth comparing their groups
+        SELECT id, registration_id, group_ids FROM lineup_outside
+            WHERE retreat_id = p_retreat_id
+                AND (registration_id IS NULL OR registration_id = ANY (p_registrations))
+    ), ready AS MATERIALIZED (
+        SELECT id FROM noted
+            WHERE NOT group_ids && busy
                 -- A group that was noted since is neither locked nor stamped: it is left.
                 AND group_ids <@ concerned AND (
                 registration_id IS NULL
-                OR registration_id = ANY (p_registrations) AND registration_id <> ALL (waiting) AND (
+                OR registration_id <> ALL (waiting) AND (
                     registration_id = ANY (people)
                     OR NOT EXISTS (
                         SELECT FROM user_retreat_registration AS registration
@@ -110,6 +114,8 @@ BEGIN
                     )
                 )
             )
+    ), taken AS (
+        DELETE FROM lineup_outside WHERE id IN (TABLE ready)
             RETURNING *
     ), former AS (
         SELECT DISTINCT ON (registration_id, gbs_id, field) registration_id, gbs_id, field, value
