@@ -136,7 +136,9 @@ class Replay:
             if before.gbs_number is not None:
                 self._groups[before.gbs_number] = revision
             if before.field is Field.GBS_NUMBER:
-                for number in (before.value, after.value):
+                # A group that another program has taken somebody out of may have gone since.
+                former = None if entry.kind is Kind.EXTERNAL else before.value
+                for number in (former, after.value):
                     if isinstance(number, int):
                         self._groups[number] = revision
         self._fields[before.key] = _Logged(after.value, entry.revision, stamp)

@@ -20,12 +20,13 @@ def as_of(
     """Return a retreat with the line-up's fields as of an earlier revision.
 
     What else is known of people is as it is today; so are the times of their last changes. Who
-    registered later is left out. Of a field that was changed since, the stamp has no author, and
-    as its revision the origin of the value. The work is in the size of the changes since, and of
-    the retreat.
+    registered later is left out, and who was removed since. Of a field that was changed since, the
+    stamp has no author, and as its revision the origin of the value. The work is in the size of the
+    changes since, and of the retreat.
 
     :param retreat: as it is today.
-    :param entries: those of the log with a higher revision than the given one, newest first.
+    :param entries: those of the log with a higher revision than the given one, newest first;
+        none is of a whole retreat.
     :param at: who registered later is left out, aware; ``None``: the time of the first of the
         changes that came after the revision.
     """

@@ -314,6 +314,7 @@ class Store(Protocol):
     async def held_rows(self, retreat_id: int, rows: Collection[RowKey]) -> frozenset[RowKey]:
         """Return which of these rows the transactions of other programs hold; waits for none.
 
+        So is a registration held that has changed and cannot be absorbed, as its group is.
         That of the retreat is there alone: others are not known then.
         """
         ...

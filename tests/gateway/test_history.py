@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.gateway.serving import SLUG, World, world
 from tests.gateway.test_edits import KEY, READER, ok, refusal
@@ -193,6 +194,24 @@ async def test_what_was_pruned_is_410_with_the_oldest_revision() -> None:
         epoch = (await here.rows())["epoch"]
         response = await here.send("POST", "/undo", {"revision": 2, "epoch": epoch})
         assert refusal(response) == (410, "HISTORY_PRUNED")
+
+
+async def test_what_was_before_another_program_changed_all_of_it_is_410() -> None:
+    async with world() as here:
+        await here.assign(PERSON, 3)
+        retreat = await here.store.load(SLUG)
+        assert retreat is not None
+        person = next(each for each in retreat.registrations if each.id == OTHER)
+        here.store.write_outside(SLUG, [replace(person, gbs_number=4)], whole=True)
+        await here.assign(PERSON, 7)
+        for at in (1, NEVER):
+            response = await here.send("GET", f"/user-lineups?at={at}")
+            error = response.json()
+            assert (response.status, error["code"]) == (410, "HISTORY_PRUNED")
+            assert error["oldestRevision"] == 2
+        rows = await rows_at(here, 2)
+        assert [rows[each]["gbsNumber"] for each in (PERSON, OTHER)] == [3, 4]
+        assert await revisions(here) == [3, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import openpyxl
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from gbs_actor.auth import Role
 from gbs_actor.gateway.imports.pending import PendingImports
@@ -314,6 +315,22 @@ async def test_where_the_history_is_pruned_cells_are_compared_with_the_list_as_i
             (PERSON, "gbsNumber", None, 7),
         ]
         assert (await applied(here, preview["importId"]))[0] == 200
+
+
+async def test_so_are_they_where_another_program_has_changed_all_of_the_retreat() -> None:
+    async with world() as here:
+        await assign(here, OTHER, 3)
+        sheet = edited(await exported(here), (PERSON, "조번호", 7))
+        retreat = await here.store.load(SLUG)
+        assert retreat is not None
+        person = next(each for each in retreat.registrations if each.id == OTHER)
+        # The log does not say which of its fields have changed.
+        here.store.write_outside(SLUG, [replace(person, gbs_number=4)], whole=True)
+        await assign(here, PERSON, None)
+        assert cells(await uploaded(here, sheet)) == [
+            (OTHER, "gbsNumber", 4, 3),
+            (PERSON, "gbsNumber", None, 7),
+        ]
 
 
 async def test_a_sheet_of_another_epoch_is_compared_with_the_list_as_it_is() -> None:

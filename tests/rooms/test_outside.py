@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,17 +16,13 @@ from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import AssignNumber, CreateMemo, Undo
 from gbs_actor.lineup.records import Memo, Registration
 from gbs_actor.rooms import Accepted, RoomSupervisor
-from gbs_actor.store.postgres.connection import DbConnection, connect
-from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.testing.store import SimStore
-from tests.store.other_clients import ask, soon
 
 from .peers import BatchClient, Client, Lineups
 from .retreats import small_seed
 from .world import code
 
 PLAIN, OTHER = 7, 8
-ABSORB = "SELECT lineup_absorb(id) FROM retreat WHERE slug = $1"
 
 
 @asynccontextmanager
@@ -152,84 +148,3 @@ async def test_the_undo_of_a_change_that_it_has_replaced_is_a_conflict(
         store.write_outside("winter", [await stored(store, PLAIN, gbs_number=1)])
         assert code(await client.ask(Undo(revision=1))) is Code.CONFLICT
         assert isinstance(await client.ask(Undo(revision=2)), Accepted)
-
-
-@pytest.fixture
-async def psql(database_url: str) -> AsyncIterator[DbConnection]:
-    """Somebody who types SQL."""
-    connection = await connect(database_url, deadline=soon())
-    try:
-        yield connection
-    finally:
-        connection.terminate()
-
-
-@pytest.mark.parametrize("node", [None, "a"])
-async def test_sql_that_somebody_types_is_seen_by_everybody_in_order(
-    database_url: str, psql: DbConnection, node: str | None
-) -> None:
-    async with (
-        PostgresStore.open(database_url, node=node) as store,
-        RoomSupervisor(store).running() as supervisor,
-    ):
-        await store.import_retreat(small_seed("winter"))
-        clients = await joined(supervisor)
-        batch_client = clients[1]
-
-        async def until(reached: Callable[[], bool]) -> None:
-            with trio.fail_after(10):
-                while not reached():  # noqa: ASYNC110  (no client says when it has what)
-                    await trio.sleep(0.01)
-
-        async def until_moved(person: int, number: int | None) -> None:
-            await until(lambda: all(it.rows[person]["gbsNumber"] == number for it in clients))
-
-        move = (
-            "UPDATE user_retreat_registration SET gbs_id ="
-            " (SELECT id FROM gbs WHERE number = $2) WHERE id = $1"
-        )
-        await clients[0].ask(AssignNumber(PLAIN, 3))
-        await ask(psql, move, PLAIN, 1)
-        await until_moved(PLAIN, 1)
-        await clients[0].ask(AssignNumber(OTHER, 1))
-        await ask(psql, move, OTHER, 3)
-        answer = await clients[0].ask(AssignNumber(OTHER, None))
-        assert isinstance(answer, Accepted)
-        await until_moved(OTHER, None)
-        await ask(psql, "DELETE FROM user_retreat_registration WHERE id = $1", PLAIN)
-        await until(lambda: PLAIN not in batch_client.rows)
-        retreat = await store.load("winter")
-        assert retreat is not None
-        kinds = [entry.kind.value for entry in await store.log(retreat.id)]
-        assert kinds == [
-            *("assign-number", "external", "assign-number", "external", "assign-number"),
-            "external",
-        ]
-        assert clients[0].violations == batch_client.violations == []
-
-
-@pytest.mark.parametrize("node", [None, "a"])
-@pytest.mark.parametrize("statement", ["SELECT lineup_reload($1)", ABSORB])
-async def test_an_idle_room_sees_what_no_trigger_notes_or_somebody_else_absorbs(
-    database_url: str, psql: DbConnection, node: str | None, statement: str
-) -> None:
-    async with (
-        PostgresStore.open(database_url, node=node) as store,
-        RoomSupervisor(store).running() as supervisor,
-    ):
-        await store.import_retreat(small_seed("winter"))
-        client, _ = await joined(supervisor)
-        if statement != ABSORB:
-            await ask(psql, "SET session_replication_role = replica")
-        await psql.fetch("BEGIN", deadline=soon())
-        await ask(
-            psql, "UPDATE user_retreat_registration SET is_leader = true WHERE id = $1", OTHER
-        )
-        await ask(psql, statement, "winter")
-        await psql.fetch("COMMIT", deadline=soon())
-        # It is told, or has to load all of it.
-        with trio.fail_after(30):
-            while not (client.aborted or client.rows[OTHER]["isLeader"]):  # noqa: ASYNC110
-                await trio.sleep(0.01)
-        again, _ = await joined(supervisor, 2)
-        assert again.rows[OTHER]["isLeader"]

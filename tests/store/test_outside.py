@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -22,6 +23,7 @@ from gbs_actor.lineup.commands import (
 )
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Memo, Registration
+from gbs_actor.store.postgres import outside as absorbing
 from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.outside import reload
 from gbs_actor.store.postgres.store import PostgresStore
@@ -397,6 +399,182 @@ class TestMany:
         delta = await delta_of(desk)
         assert not delta.complete
         assert delta.version.removal_revision == 1
+        await check_log(desk)
+
+
+_NOTE_WRITES: Final = """
+CREATE TABLE written (id bigint);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO written VALUES (new.id);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER note AFTER UPDATE ON user_retreat_registration
+    FOR EACH ROW EXECUTE FUNCTION note();
+"""
+
+
+class TestParts:
+    """What is absorbed in several transactions, here of two registrations each."""
+
+    @pytest.fixture(autouse=True)
+    def _small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(absorbing, "REGISTRATIONS_AT_ONCE", 2)
+
+    @staticmethod
+    async def move_all(outside: DbConnection, number: int = 5) -> None:
+        """Move each of six people by a statement of its own, in one transaction."""
+        async with outside.transaction(deadline=soon()):
+            for person in range(6, 0, -1):
+                await ask(outside, ASSIGN, person, number)
+
+    async def test_each_is_a_change_of_so_many_registrations(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        await ask(outside, "DELETE FROM user_retreat_registration WHERE id = 6")
+        assert await postgres.absorb() == {desk.retreat_id}
+        entries = await postgres.log(desk.retreat_id)
+        assert [[each.registration_id for each in entry.after] for entry in entries] == [
+            [LEADER, WITH_MEMO],
+            [WITH_NOTES, PLAIN],
+            [OTHER],
+        ]
+        assert [entry.removed for entry in entries] == [(), (), (6,)]
+        assert await noted(outside) == 0
+        delta = await delta_of(desk)
+        assert {each.gbs_number for each in delta.registrations} == {5}
+        await check_log(desk)
+
+    async def test_a_change_of_the_whole_retreat_is_one_with_the_first(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(OTHER, 1))
+        await self.move_all(outside)
+        await ask(outside, "UPDATE gbs SET number = number + 10")
+        await postgres.absorb()
+        _, *entries = await postgres.log(desk.retreat_id)
+        assert [entry.whole for entry in entries] == [True, False, False]
+        assert [each.gbs_number for each in (await desk.loaded()).registrations] == [15] * 6
+        stamps = [(await registration(desk, id_)).number_stamp.revision for id_ in (1, 4, OTHER)]
+        assert stamps == [2, 3, 4]
+        assert not (await delta_of(desk)).complete
+        await check_log(desk)
+
+    async def test_what_is_held_does_not_keep_the_next_ones_waiting(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        async with other_program(database_url) as payments, payments.transaction(deadline=soon()):
+            sql = "SELECT FROM user_retreat_registration WHERE id < 4 FOR UPDATE"
+            await ask(payments, sql)
+            delta = await delta_of(desk)
+            assert [each.id for each in delta.registrations] == [PLAIN, OTHER, 6]
+        await delta_of(desk)
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    @pytest.mark.parametrize("actions", [(AssignNumber(6, 1),), (AssignNumber(6, 1),) * 2])
+    async def test_a_commit_absorbs_first_what_it_rests_on(
+        self, postgres: PostgresStore, outside: DbConnection, actions: tuple[Action, ...]
+    ) -> None:
+        desk = await Desk.of(postgres)
+        changes = await desk.decide(*actions)
+        await self.move_all(outside)
+        delta = await desk.try_commit(changes)
+        assert delta is not None
+        assert [each.id for each in delta.registrations] == [LEADER, 6]
+        assert await noted(outside) == 4
+        await desk.loaded()
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    async def test_a_commit_of_many_absorbs_all_that_it_rests_on(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        people = tuple(Assignment(id_, current_leader="박리더") for id_ in (6, 5, 4))
+        changes = await desk.decide(BulkAssign(people))
+        await self.move_all(outside)
+        delta = await desk.try_commit(changes)
+        assert delta is not None
+        assert [each.id for each in delta.registrations] == [LEADER, PLAIN, OTHER, 6]
+
+    async def test_each_row_is_written_once(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(
+            outside,
+            "UPDATE user_retreat_registration SET is_leader = false, current_leader = '박리더',"
+            " lineup_number = 7 WHERE id < 3",
+        )
+        await outside.execute(_NOTE_WRITES, deadline=soon())
+        await postgres.absorb()
+        rows = await ask(outside, "SELECT id FROM written ORDER BY id")
+        assert [row["id"] for row in rows] == [1, 2]
+        await check_log(desk)
+
+
+class TestNewRegistrations:
+    @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
+    async def test_a_profile_that_changes_while_somebody_registers_is_seen(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str, isolation: str
+    ) -> None:
+        """Neither transaction sees the other: none notes that the registration has this name."""
+        desk = await Desk.of(postgres)
+        async with other_program(database_url) as profiles:
+            (row,) = await ask(
+                profiles,
+                "INSERT INTO user_profile (grade_id, gender, name, phone_number)"
+                " SELECT min(id), 'MALE', '옛이름', '' FROM grade RETURNING id",
+            )
+            async with profiles.transaction(f"ISOLATION LEVEL {isolation}", deadline=soon()):
+                await ask(
+                    profiles, "UPDATE user_profile SET name = '새이름' WHERE id = $1", row["id"]
+                )
+                (person,) = await ask(
+                    outside,
+                    "INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
+                    " current_leader, created_at, updated_at)"
+                    " VALUES (1, $1, false, '', now(), now()) RETURNING id",
+                    row["id"],
+                )
+                desk.board = Board(await desk.loaded())
+        delta = await delta_of(desk)
+        assert [each.person.name for each in delta.registrations] == ["새이름"]
+        assert delta.registrations[0].id == person["id"]
+
+
+class TestRefusals:
+    async def test_what_cannot_be_absorbed_is_said_once_and_so_is_that_it_can_be_again(
+        self, postgres: PostgresStore, outside: DbConnection, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "gbs_actor.store.postgres.outside")
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, PLAIN, 1)
+        for _ in range(2):
+            caplog.clear()
+            refusing = (
+                "ALTER TABLE lineup_change ADD CONSTRAINT no CHECK (kind <> 'external') NOT VALID"
+            )
+            await ask(outside, refusing)
+            for _ in range(3):
+                assert await postgres.absorb() == set()
+            (record,) = caplog.records
+            assert record.levelname == "WARNING"
+            assert f"retreat {desk.retreat_id} stay noted" in record.getMessage()
+            await ask(outside, "ALTER TABLE lineup_change DROP CONSTRAINT no")
+            await postgres.absorb()
+            await ask(outside, ASSIGN, PLAIN, 5)
+            await postgres.absorb()
+            assert [each.levelname for each in caplog.records] == ["WARNING", "INFO"]
+            await ask(outside, ASSIGN, PLAIN, 1)
+        await delta_of(desk)
         await check_log(desk)
 
 

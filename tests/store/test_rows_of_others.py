@@ -11,10 +11,17 @@ import trio.testing
 
 from gbs_actor.lineup.changes import Rejection
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, UpdateMemo
+from gbs_actor.lineup.commands import (
+    Action,
+    Assignment,
+    AssignNumber,
+    BulkAssign,
+    CreateMemo,
+    UpdateMemo,
+)
 from gbs_actor.rooms import Accepted, RoomSupervisor
 from gbs_actor.store.postgres import database
-from gbs_actor.store.postgres.connection import DbConnection
+from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import (
     LOCK_TIMEOUT,
@@ -53,6 +60,27 @@ async def held_registration(outside: DbConnection, registration_id: int) -> Asyn
         sql = "SELECT FROM user_retreat_registration WHERE id = $1 FOR UPDATE"
         await ask(outside, sql, registration_id)
         yield
+
+
+@asynccontextmanager
+async def held_group(outside: DbConnection, number: int) -> AsyncIterator[None]:
+    """Hold a group's row, as a program does that has changed its memo; people may enter it."""
+    async with outside.transaction(deadline=soon()):
+        await ask(outside, "SELECT FROM gbs WHERE number = $1 FOR NO KEY UPDATE", number)
+        yield
+
+
+async def move(database_url: str, registration_id: int, number: int | None) -> None:
+    """Put somebody into a group, as another program does."""
+    connection = await connect(database_url, deadline=soon())
+    try:
+        sql = """
+            UPDATE user_retreat_registration SET gbs_id = (SELECT id FROM gbs WHERE number = $2)
+                WHERE id = $1
+        """
+        await ask(connection, sql, registration_id, number)
+    finally:
+        connection.terminate()
 
 
 class TestRowsOfOthers:
@@ -221,6 +249,51 @@ class TestHeldRows:
             assert postgres.statistics().commit_failures == 1
             assert isinstance(await client.ask(AssignNumber(PLAIN, 1)), Accepted)
             assert client.rows[OTHER]["gbsNumber"] is None
+            await supervisor.drain()
+
+    async def test_somebody_whose_change_waits_for_a_held_group_is_held(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(PLAIN, 1), AssignNumber(OTHER, 1))
+        rows = {RowKey(Table.REGISTRATION, key) for key in (PLAIN, OTHER)}
+        async with held_group(outside, 5):
+            await move(database_url, PLAIN, 5)
+            found = await postgres.held_rows(desk.retreat_id, rows)
+            assert found == {RowKey(Table.REGISTRATION, PLAIN)}
+            await move(database_url, OTHER, None)
+            assert await postgres.held_rows(desk.retreat_id, rows) == found
+        assert await postgres.held_rows(desk.retreat_id, rows) == frozenset()
+
+    @pytest.mark.parametrize(
+        "action",
+        [AssignNumber(PLAIN, 1), BulkAssign((Assignment(PLAIN, current_leader="새리더"),))],
+    )
+    async def test_a_room_commits_all_but_what_is_on_somebody_whose_change_waits(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str, action: Action
+    ) -> None:
+        """Neither is tried again and again, with the retreat locked, until the group is free."""
+        await Desk.of(postgres)
+        async with RoomSupervisor(postgres).running() as supervisor:
+            client = Client(supervisor, 1)
+            await client.join("winter")
+            async with held_group(outside, 5):
+                await move(database_url, PLAIN, 5)
+                for number in (1, None):
+                    actions: list[Action] = [
+                        action,
+                        AssignNumber(OTHER, number),
+                        CreateMemo(OTHER, "메모", "") if number else AssignNumber(OTHER, 7),
+                    ]
+                    given = [client.give(client.command(action)) for action in actions]
+                    with trio.fail_after(3):
+                        await client.subscriber.wait_replied()
+                    refused, *accepted = [each.answers[0] for each in given]
+                    assert isinstance(refused, Rejection)
+                    assert refused.code is Code.ROOM_BUSY
+                    assert all(isinstance(each, Accepted) for each in accepted)
+            assert postgres.statistics().commit_failures == 1
+            assert isinstance(await client.ask(AssignNumber(PLAIN, 1)), Accepted)
             await supervisor.drain()
 
 

@@ -45,7 +45,9 @@ async def read_past(
     else:
         revision = at
     later = [entry async for entry in _entries_after(store, retreat.id, revision)]
-    oldest = await store.pruned_revision(retreat.id)
+    # What another program has changed of all of it, the log does not have.
+    whole = max((entry.revision for entry in later if entry.whole), default=0)
+    oldest = max(whole, await store.pruned_revision(retreat.id))
     if revision < oldest:
         message = f"The history does not go back further than revision {oldest}."
         return Failure(Code.HISTORY_PRUNED, message, oldest_revision=oldest)

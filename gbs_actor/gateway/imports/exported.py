@@ -21,7 +21,7 @@ _TAG: Final = 6
 
 ReadLog = Callable[[int, int], Sequence[LogEntry] | None]
 """Returns the log's entries after one revision and before another, the newest first; ``None``:
-they are pruned, or too many."""
+they are pruned, or too many, or one of them does not say what it has changed."""
 
 
 def new_export_id(epoch: str, environment: Environment) -> str:

@@ -309,8 +309,8 @@ class Importer:
         while before > after + 1:
             query = HistoryQuery(limit=_PAGE, before=before, after=after)
             page = await self._store.history(retreat_id, query)
-            if not page:
-                return None  # it is pruned
+            if not page or any(entry.whole for entry in page):
+                return None  # it is pruned, or does not say what another program has changed
             pages.append(page)
             before = page[-1].revision
         return list(chain.from_iterable(pages))

@@ -26,7 +26,7 @@ from gbs_actor.store.postgres.connection import (
 from gbs_actor.store.postgres.database import Database, refused
 from gbs_actor.store.postgres.deltas import DELTA, Deltas, missing
 from gbs_actor.store.postgres.held_rows import LOCK_NOT_AVAILABLE
-from gbs_actor.store.postgres.outside import absorb
+from gbs_actor.store.postgres.outside import Outside
 from gbs_actor.store.protocol import (
     Attempt,
     CommitRefused,
@@ -59,9 +59,12 @@ class Commits:
     :param timeout: seconds until a commit without a reply counts as unknown.
     """
 
-    def __init__(self, database: Database, deltas: Deltas, *, timeout: float) -> None:
+    def __init__(
+        self, database: Database, deltas: Deltas, outside: Outside, *, timeout: float
+    ) -> None:
         self._database = database
         self._deltas = deltas
+        self._outside = outside
         self._timeout = timeout
         self.succeeded = 0
         self.failed = 0
@@ -129,9 +132,7 @@ class Commits:
                 if error.sqlstate in _TRY_AGAIN and retry < _ATTEMPTS:
                     continue
                 if error.sqlstate == _CHANGED_OUTSIDE:
-                    return await self._deltas.absorb(
-                        attempt.retreat_id, attempt.epoch, attempt.expected_revision
-                    )
+                    return await self._absorb(attempt, writes)
                 if _contradicts(error):
                     return await self._deltas.after_contradiction(attempt.retreat_id)
                 raise await _meaning(error, attempt, self._database.fetch) from None
@@ -139,6 +140,19 @@ class Commits:
                 if error.sent or retry == _ATTEMPTS:
                     raise self._lost(error) from None
         raise AssertionError("count ends")  # pragma: no cover
+
+    async def _absorb(self, attempt: Attempt, writes: Writes) -> Delta:
+        """Absorb what a commit rests on; return what the retreat then has beyond its revision.
+
+        :raises RowsLocked: nothing could be absorbed.
+        """
+        expected = attempt.expected_revision
+        delta = await self._deltas.absorb(
+            attempt.retreat_id, attempt.epoch, expected, _registration_ids(writes)
+        )
+        if delta.complete and delta.version.revision == expected:
+            raise RowsLocked("another program has changed rows of a commit, and they are held")
+        return delta
 
     async def _send(
         self, connection: DbConnection, attempt: Attempt, writes: Writes, deadline: float
@@ -206,7 +220,8 @@ class Commits:
                 await roll_back(connection)
                 if error.sqlstate == _CHANGED_OUTSIDE:
                     # Not in the transaction: the caller has its delta already.
-                    await absorb(connection, (attempt.retreat_id,), deadline=deadline)
+                    ids = _registration_ids(writes)
+                    await self._outside.absorb_first(attempt.retreat_id, ids, connection, deadline)
                     raise RowsLocked(f"another program had rows of a commit: {error}") from None
                 if _contradicts(error):
                     raise CommitRefused(str(error)) from None
@@ -237,6 +252,10 @@ def _writes(attempt: Attempt) -> Writes:
     if fault := fault_in(attempt.changes, writes):
         raise CommitRefused(fault, data_error=True)
     return writes
+
+
+def _registration_ids(writes: Writes) -> set[int]:
+    return {registration.id for registration in writes.registrations}
 
 
 def _contradicts(error: ServerRefused) -> bool:

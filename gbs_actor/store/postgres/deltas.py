@@ -12,7 +12,7 @@ from gbs_actor.lineup.commands import Kind
 from gbs_actor.store.postgres import queries
 from gbs_actor.store.postgres.connection import DbConnection, Row
 from gbs_actor.store.postgres.database import Database
-from gbs_actor.store.postgres.outside import ABSORB_DELTA, absorb
+from gbs_actor.store.postgres.outside import Outside
 from gbs_actor.store.protocol import Delta, DeltaEntry, RetreatVersion
 
 DELTA: Final = "SELECT * FROM lineup_delta($1, $2, $3)"
@@ -42,8 +42,9 @@ class _Epoch:
 class Deltas:
     """Reads versions and deltas, and knows which stored epochs are behind the public ones."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outside: Outside) -> None:
         self._database = database
+        self._outside = outside
         self._epochs: dict[int, _Epoch] = {}
         """The last one of each retreat that was read."""
 
@@ -63,7 +64,7 @@ class Deltas:
         """Read the version of a retreat, once what other programs have changed is absorbed."""
         rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
         noted = {row["id"] for row in rows if row["outside"]}
-        if noted and await absorb(connection, noted, deadline=deadline):
+        if noted and await self._outside.absorb_all(noted, connection, deadline):
             rows = await connection.fetch(queries.RETREAT, slug, deadline=deadline)
         return self.version(rows[0], connection) if rows else None
 
@@ -84,7 +85,7 @@ class Deltas:
         async def read(connection: DbConnection, deadline: float) -> dict[int, RetreatVersion]:
             rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             noted = [row["id"] for row in rows if row["outside"]]
-            if noted and await absorb(connection, noted, deadline=deadline):
+            if noted and await self._outside.absorb_all(noted, connection, deadline):
                 rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             return {row["id"]: self.version(row, connection) for row in rows}
 
@@ -92,18 +93,29 @@ class Deltas:
 
     async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
         """See :meth:`Store.delta() <gbs_actor.store.protocol.Store.delta>`."""
-        return await self._read(DELTA, retreat_id, epoch, revision)
 
-    async def absorb(self, retreat_id: int, epoch: str, revision: int) -> Delta:
-        """Absorb what other programs have changed in a retreat, and return the delta then."""
-        delta = await self._read(ABSORB_DELTA, retreat_id, epoch, revision)
-        return delta or Delta(missing(retreat_id), complete=False)
-
-    async def _read(self, sql: str, retreat_id: int, epoch: str, revision: int) -> Delta | None:
         async def read(connection: DbConnection, deadline: float) -> Delta | None:
-            return await self.fetch(connection, sql, retreat_id, epoch, revision, deadline=deadline)
+            return await self.fetch(
+                connection, DELTA, retreat_id, epoch, revision, deadline=deadline
+            )
 
         return await self._database.read(read)
+
+    async def absorb(
+        self, retreat_id: int, epoch: str, revision: int, registration_ids: Collection[int]
+    ) -> Delta:
+        """Absorb what other programs have changed in a retreat, and return the delta then.
+
+        :param registration_ids: those that matter; what has changed of others may stay noted.
+        """
+
+        async def read(connection: DbConnection, deadline: float) -> Delta | None:
+            await self._outside.absorb_first(retreat_id, registration_ids, connection, deadline)
+            return await self.fetch(
+                connection, DELTA, retreat_id, epoch, revision, deadline=deadline
+            )
+
+        return await self._database.read(read) or Delta(missing(retreat_id), complete=False)
 
     async def fetch(
         self,

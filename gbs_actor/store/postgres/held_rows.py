@@ -7,6 +7,7 @@ from typing import Final
 
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused
 from gbs_actor.store.postgres.database import Database
+from gbs_actor.store.postgres.outside import Outside
 from gbs_actor.store.rows import RETREAT, RowKey, Table
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -35,7 +36,11 @@ WITH head AS (
         FOR NO KEY UPDATE OF memo SKIP LOCKED
 )
 SELECT 'registration' AS origin, id FROM user_retreat_registration
-    WHERE retreat_id = $1 AND id = ANY ($2) AND id NOT IN (SELECT id FROM people)
+    WHERE retreat_id = $1 AND id = ANY ($2) AND (
+        id NOT IN (SELECT id FROM people)
+        -- As nobody could absorb what has changed of it.
+        OR id IN (SELECT registration_id FROM lineup_outside WHERE retreat_id = $1)
+    )
 UNION ALL
 SELECT 'group', number FROM gbs
     WHERE retreat_id = $1 AND number = ANY ($3) AND number NOT IN (SELECT number FROM groups)
@@ -46,13 +51,14 @@ SELECT 'memo', id FROM user_retreat_registration_memo
 
 
 async def held_rows(
-    database: Database, retreat_id: int, rows: Collection[RowKey]
+    database: Database, outside: Outside, retreat_id: int, rows: Collection[RowKey]
 ) -> frozenset[RowKey]:
     """See :meth:`Store.held_rows() <gbs_actor.store.protocol.Store.held_rows>`."""
     tables = (Table.REGISTRATION, Table.GROUP, Table.MEMO)
     wanted = [[key.id for key in rows if key.table is table] for table in tables]
 
     async def read(connection: DbConnection, deadline: float) -> frozenset[RowKey]:
+        await outside.absorb_first(retreat_id, wanted[0], connection, deadline)
         try:
             found = await connection.fetch(_HELD, retreat_id, *wanted, deadline=deadline)
         except ServerRefused as error:

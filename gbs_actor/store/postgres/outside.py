@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from functools import partial
 from typing import Final
 
 from gbs_actor.store.postgres.connection import (
@@ -22,32 +23,18 @@ from gbs_actor.store.protocol import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-ABSORB_DELTA: Final = "SELECT * FROM lineup_absorb_delta($1, $2, $3)"
-"""Absorbs, and returns what the retreat has beyond a revision then; arguments as for a delta."""
+REGISTRATIONS_AT_ONCE: Final = 500
+"""Registrations whose changes one transaction absorbs at most; a retreat is locked meanwhile."""
 
-_NOTED: Final = "SELECT DISTINCT retreat_id FROM lineup_outside"
-_ABSORB: Final = "SELECT lineup_absorb($1) AS revision"
+_NOTED: Final = """
+SELECT retreat_id,
+       array_agg(DISTINCT registration_id) FILTER (WHERE registration_id IS NOT NULL)
+           AS registration_ids
+    FROM lineup_outside
+    WHERE $1::bigint[] IS NULL OR retreat_id = ANY ($1) GROUP BY retreat_id ORDER BY retreat_id
+"""
+_ABSORB: Final = "SELECT lineup_absorb_2($1, $2) AS revision"
 _RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
-
-
-async def absorb(
-    connection: DbConnection, retreat_ids: Collection[int], *, deadline: float
-) -> set[int]:
-    """Absorb what was noted of retreats; return those that have another revision by it.
-
-    Each in a transaction of its own: none waits for the others' locks.
-    """
-    changed = set()
-    for retreat_id in sorted(retreat_ids):
-        try:
-            (row,) = await connection.fetch(_ABSORB, retreat_id, deadline=deadline)
-        except ServerRefused as error:
-            # It stays noted. The other retreats, and reading this one, do not depend on it.
-            log.warning("what others changed in retreat %d stays noted: %s", retreat_id, error)
-            continue
-        if row["revision"] is not None:
-            changed.add(retreat_id)
-    return changed
 
 
 class Outside:
@@ -55,19 +42,82 @@ class Outside:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._refused: set[int] = set()
+        """Retreats whose changes could not be absorbed when that was last tried."""
 
     async def absorb(self) -> set[int]:
         """See :meth:`Store.absorb() <gbs_actor.store.protocol.Store.absorb>`.
 
         Where nothing was noted it costs one read of an empty table.
         """
+        return await self._database.read(partial(self.absorb_all, None))
 
-        async def run(connection: DbConnection, deadline: float) -> set[int]:
-            rows = await connection.fetch(_NOTED, deadline=deadline)
-            ids = [row["retreat_id"] for row in rows]
-            return await absorb(connection, ids, deadline=deadline)
+    async def absorb_all(
+        self, retreat_ids: Collection[int] | None, connection: DbConnection, deadline: float
+    ) -> set[int]:
+        """Absorb what was noted of retreats; return those that have another revision by it.
 
-        return await self._database.read(run)
+        In transactions of :data:`REGISTRATIONS_AT_ONCE`: nobody waits for all of it.
+
+        :param retreat_ids: ``None``: all.
+        """
+        changed = set()
+        for retreat_id, ids in (await _noted(retreat_ids, connection, deadline)).items():
+            if await self._absorb_parts(retreat_id, ids, len(ids), connection, deadline):
+                changed.add(retreat_id)
+        return changed
+
+    async def absorb_first(
+        self,
+        retreat_id: int,
+        registration_ids: Collection[int],
+        connection: DbConnection,
+        deadline: float,
+    ) -> None:
+        """Absorb what was noted of some registrations, and of others as far as they fit in.
+
+        What is noted of them still, transactions hold that are open.
+        """
+        first = frozenset(registration_ids)
+        for ids in (await _noted((retreat_id,), connection, deadline)).values():
+            ids.sort(key=lambda id_: id_ not in first)
+            count = len(first.intersection(ids))
+            await self._absorb_parts(retreat_id, ids, count, connection, deadline)
+
+    async def _absorb_parts(
+        self, retreat_id: int, ids: list[int], count: int, connection: DbConnection, deadline: float
+    ) -> bool:
+        """Absorb what was noted of a retreat, part by part; return whether anything was.
+
+        :param ids: registrations.
+        :param count: how many of them, from the first, are to be; others as far as they fit in.
+        """
+        changed = False
+        for start in range(0, count or 1, REGISTRATIONS_AT_ONCE):
+            part = ids[start : start + REGISTRATIONS_AT_ONCE]
+            try:
+                (row,) = await connection.fetch(_ABSORB, retreat_id, part, deadline=deadline)
+            except ServerRefused as error:
+                # It stays noted. Other retreats, and reading this one, do not depend on it.
+                if retreat_id not in self._refused:
+                    self._refused.add(retreat_id)
+                    log.warning("changes of others in retreat %d stay noted: %s", retreat_id, error)
+                break
+            changed |= row["revision"] is not None
+        else:
+            if retreat_id in self._refused:
+                self._refused.remove(retreat_id)
+                log.info("changes of others in retreat %d are absorbed again", retreat_id)
+        return changed
+
+
+async def _noted(
+    retreat_ids: Collection[int] | None, connection: DbConnection, deadline: float
+) -> dict[int, list[int]]:
+    """Return the retreats of which changes are noted, and of which registrations, ascending."""
+    wanted = None if retreat_ids is None else list(retreat_ids)
+    rows = await connection.fetch(_NOTED, wanted, deadline=deadline)
+    return {row["retreat_id"]: row["registration_ids"] or [] for row in rows}
 
 
 async def reload(dsn: str, slug: str, deadline: float) -> bool:

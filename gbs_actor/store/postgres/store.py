@@ -77,9 +77,11 @@ class PostgresStore:
         self._database = Database(
             dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,), node=node
         )
-        self._deltas = Deltas(self._database)
         self._outside = Outside(self._database)
-        self._commits = Commits(self._database, self._deltas, timeout=timeouts.commit)
+        self._deltas = Deltas(self._database, self._outside)
+        self._commits = Commits(
+            self._database, self._deltas, self._outside, timeout=timeouts.commit
+        )
         # Reads, and the commits of the other rooms, find a connection meanwhile.
         most = max(1, pool_size - 2)
         self._locks = Locks(
@@ -196,7 +198,7 @@ class PostgresStore:
 
     async def held_rows(self, retreat_id: int, rows: Collection[RowKey]) -> frozenset[RowKey]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
-        return await held_rows(self._database, retreat_id, rows)
+        return await held_rows(self._database, self._outside, retreat_id, rows)
 
     async def delta(self, retreat_id: int, epoch: str, revision: int) -> Delta | None:
         """See :class:`~gbs_actor.store.protocol.Store`."""
