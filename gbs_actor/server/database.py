@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gbs_actor.bus import Bus
 from gbs_actor.bus.opening import open_bus
 from gbs_actor.settings import Settings
 from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.migrate import Migration
 from gbs_actor.store.postgres.store import PostgresStore
 
 
@@ -33,6 +34,20 @@ async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[Po
         yield store
 
 
+async def migrate_database(settings: Settings, *, wait: float) -> Sequence[Migration]:
+    """Bring the schema up to date, beside servers that it is compatible with.
+
+    :param wait: seconds to wait, in all, for other programs to release their locks.
+    :returns: what was applied.
+    :raises StoreError: it cannot be done; the text is one sentence.
+    """
+    url = settings.store.database_url
+    if url is not None:
+        return await _migrated(url.get_secret_value(), settings, wait)
+    async with EmbeddedPostgres(settings.store.data_dir).running() as dsn:
+        return await _migrated(dsn, settings, wait)
+
+
 def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
     """Return the bus to the other nodes on a store; ``None``: this is the only server.
 
@@ -42,6 +57,10 @@ def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
     if node is None or url is None:
         return None
     return open_bus(settings.bus, node=node, dsn=url.get_secret_value(), database=store.identity)
+
+
+async def _migrated(dsn: str, settings: Settings, wait: float) -> Sequence[Migration]:
+    return await settings.build(PostgresStore.migrate, dsn, wait=wait)
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +27,13 @@ from gbs_actor.store.postgres.connection import (
     connect,
 )
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT
-from gbs_actor.store.postgres.lease import LOCK_KEY
 from gbs_actor.store.postgres.migrate import (
     SchemaMismatch,
+    how_to_apply,
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.running_servers import LOCK_KEY, running_servers
 from gbs_actor.store.postgres.safety import UnsafeDatabase, check_safety
 
 CLOCKS_DIFFER: Final = 2.0
@@ -60,14 +60,6 @@ WHERE NOT has_table_privilege(name, privilege)
 GROUP BY name ORDER BY name
 """
 _VERSION = "SELECT current_setting('server_version') AS version"
-_LEASE = """
-SELECT host(client_addr) AS address, backend_start AS since, mode = 'ShareLock' AS shared
-FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND granted AND objsubid = 1
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (classid::bigint << 32 | objid::bigint) = $1
-ORDER BY since
-"""
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 _LOCAL_FOLDER = """
 SELECT current_setting('data_directory') AS folder
@@ -189,7 +181,7 @@ async def _check_schema(connection: DbConnection, deadline: float) -> Finding:
         return error("schema", str(refused))
     if pending:
         text = f"{len(pending)} of {len(migrations)} migrations are not applied"
-        return error("schema", text, "stop the server and run: gbs-actor migrate")
+        return error("schema", text, how_to_apply(pending))
     tables = [name for each in migrations for name in _TABLE.findall(each.sql)]
     needed = [(name, "SELECT") for name in [*tables, "schema_migration"]]
     needed += [
@@ -217,7 +209,7 @@ async def _check_lease(
     connection: DbConnection, deadline: float, node: str | None, *, server_runs: bool | None
 ) -> Finding:
     """Check which server has the database: only one can, unless all have names."""
-    holders = await connection.fetch(_LEASE, LOCK_KEY, deadline=deadline)
+    holders = await running_servers(connection, [LOCK_KEY], deadline=deadline)
     if not holders:
         if server_runs:
             return warning(
@@ -226,13 +218,11 @@ async def _check_lease(
                 "check these settings against those it was started with",
             )
         return ok("server", "none uses this database")
-    if node is not None and all(row["shared"] for row in holders):
+    if node is not None and all(server.shared for server in holders):
         number = len(holders)
         what = "1 server uses" if number == 1 else f"{number} servers use"
         return ok("server", f"{what} this database; they share it")
-    since: datetime = holders[0]["since"]
-    place = holders[0]["address"] or "this machine"
-    text = f"one on {place} uses this database, since {since.astimezone():%Y-%m-%d %H:%M}"
+    text = f"{holders[0]} uses this database"
     if server_runs is False:
         return warning("server", text, "stop it first: a second one does not start")
     return ok("server", text)
