@@ -30,6 +30,26 @@ async def _migrate(settings: Settings, wait: float) -> list[str]:
     return [f"{step.version:04}_{step.name}" for step in applied]
 
 
+async def _adopt(settings: Settings, role: str | None, apply: bool, wait: float) -> None:
+    """Print what the database lacks, as a script, and add it if asked to."""
+    from gbs_actor.server.database import adopt_database
+
+    plan = await adopt_database(settings, role=role, apply=apply, wait=wait)
+    if plan is None:
+        raise CommandFailed("--adopt is for a database of GBS_DATABASE_URL.", WRONG_USAGE)
+    for step in plan.steps:
+        echo(f"-- {step.name}: {step.reason}", *f"{step.sql};".splitlines(), "")
+    if plan.obstacles:
+        lines = "\n- ".join(("Nothing was changed. First, correct this:", *plan.obstacles))
+        raise CommandFailed(lines)
+    if not plan.steps:
+        echo("-- Nothing to add.")
+    elif apply:
+        echo("-- This was added.")
+    else:
+        echo("-- Nothing was changed. To add this: --adopt --yes")
+
+
 async def _add_retreat(settings: Settings, slug: str, people: int, progress: Progress) -> None:
     """Add a made-up retreat."""
     from gbs_actor.demo import demo_retreat
@@ -75,6 +95,23 @@ def migrate(
             min=0, help="Seconds to wait, in all, for other programs to release their locks."
         ),
     ] = 60.0,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Show what a database with other programs' tables lacks, as SQL; change nothing.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --adopt: add it.")] = False,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="With --adopt: the servers' user, who gets the rights it needs. "
+            "Default: the user of GBS_DATABASE_URL.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Bring the database's schema up to date.
@@ -86,6 +123,11 @@ def migrate(
     import trio
 
     with expected_failures():
+        if adopt:
+            trio.run(_adopt, load_settings(config), role, yes, wait)
+            return
+        if yes or role is not None:
+            raise CommandFailed("--yes and --role belong to --adopt.", WRONG_USAGE)
         applied = trio.run(_migrate, load_settings(config), wait)
         for name in applied:
             echo(f"Applied {name}.")

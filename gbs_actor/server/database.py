@@ -9,6 +9,7 @@ from gbs_actor.bus import Bus
 from gbs_actor.bus.opening import open_bus
 from gbs_actor.settings import Settings
 from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.adoption import Plan
 from gbs_actor.store.postgres.migrate import Migration
 from gbs_actor.store.postgres.store import PostgresStore
 
@@ -46,6 +47,22 @@ async def migrate_database(settings: Settings, *, wait: float) -> Sequence[Migra
         return await _migrated(url.get_secret_value(), settings, wait)
     async with EmbeddedPostgres(settings.store.data_dir).running() as dsn:
         return await _migrated(dsn, settings, wait)
+
+
+async def adopt_database(
+    settings: Settings, *, role: str | None, apply: bool, wait: float
+) -> Plan | None:
+    """Return what the database of the settings lacks; add it if asked to.
+
+    :param role: the user of the servers; ``None``: that of the settings.
+    :param wait: seconds to wait, in all, for other programs to release their locks.
+    :returns: ``None``: the settings name no database.
+    :raises StoreError: it cannot be done; the text is one sentence.
+    """
+    if (url := settings.store.database_url) is None:
+        return None
+    dsn = url.get_secret_value()
+    return await settings.build(PostgresStore.adopt, dsn, role=role, apply=apply, wait=wait)
 
 
 def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:

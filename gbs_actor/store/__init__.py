@@ -17,7 +17,10 @@ Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators'
             |-- importing, safety
             |-- migrate   the schema, and which servers a migration is compatible with
             |     |-- running_servers  which run, by their locks; keeping some from running
-            |     `-- lock_waits       brief waits for what other programs hold
+            |     |-- lock_waits       brief waits for what other programs hold
+            |     `-- parameter        what only a superuser can allow
+            |-- adoption  of a database with other programs' tables
+            |-- rights    those that a server needs
             |-- notifications  LISTEN and NOTIFY, for the bus
             `-- database  connections, timeouts, reads and writes
                   |-- lease   advisory locks: one server per database, or several nodes

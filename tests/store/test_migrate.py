@@ -13,6 +13,7 @@ from gbs_actor.lineup.records import Memo
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused, connect
 from gbs_actor.store.postgres.migrate import (
     Migration,
+    MigrationRefused,
     SchemaMismatch,
     migrate,
     pending_migrations,
@@ -82,6 +83,25 @@ async def test_a_migration_that_fails_leaves_no_trace(connection: DbConnection) 
         await migrate(connection, [STEPS[0], broken], step_timeout=10)
     assert (await ask(connection, "SELECT to_regclass('second') AS t"))[0]["t"] is None
     assert await migrate(connection, STEPS, step_timeout=10) == STEPS[1:]
+
+
+async def test_what_only_a_superuser_can_allow_is_said_before_anything_is_applied(
+    connection: DbConnection, empty_url: str
+) -> None:
+    role = f"owner_{empty_url.partition('?')[0].rpartition('/')[2]}"
+    await connection.execute(
+        f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}", deadline=soon()
+    )
+    try:
+        with pytest.raises(MigrationRefused, match=f'ON PARAMETER "gbs.own" TO {role}$'):
+            await PostgresStore.migrate(f"{empty_url}&role={role}")
+        assert (await ask(connection, "SELECT to_regclass('retreat') AS t"))[0]["t"] is None
+        await ask(connection, f'GRANT SET ON PARAMETER "gbs.own" TO {role}')
+        assert len(await PostgresStore.migrate(f"{empty_url}&role={role}")) == len(
+            shipped_migrations()
+        )
+    finally:
+        await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", deadline=soon())
 
 
 async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> None:

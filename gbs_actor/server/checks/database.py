@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,32 +32,13 @@ from gbs_actor.store.postgres.migrate import (
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.rights import missing_rights
 from gbs_actor.store.postgres.running_servers import LOCK_KEY, running_servers
 from gbs_actor.store.postgres.safety import UnsafeDatabase, check_safety
 
 CLOCKS_DIFFER: Final = 2.0
 """Seconds between two clocks that are worth a warning."""
 
-_ONLY_READ: Final = frozenset(
-    {
-        "univ_group",
-        "grade",
-        "user_profile",
-        "retreat_registration_schedule",
-        "user_retreat_registration_schedule",
-        "retreat_admin_role",
-    }
-)
-"""The tables that a server only reads; it may have to write to all others."""
-
-_TABLE: Final = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\w+)", re.MULTILINE)
-
-_MISSING_RIGHTS = """
-SELECT name, array_agg(privilege ORDER BY privilege) AS privileges
-FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
-WHERE NOT has_table_privilege(name, privilege)
-GROUP BY name ORDER BY name
-"""
 _VERSION = "SELECT current_setting('server_version') AS version"
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 _LOCAL_FOLDER = """
@@ -182,18 +162,8 @@ async def _check_schema(connection: DbConnection, deadline: float) -> Finding:
     if pending:
         text = f"{len(pending)} of {len(migrations)} migrations are not applied"
         return error("schema", text, how_to_apply(pending))
-    tables = [name for each in migrations for name in _TABLE.findall(each.sql)]
-    needed = [(name, "SELECT") for name in [*tables, "schema_migration"]]
-    needed += [
-        (name, privilege)
-        for name in tables
-        if name not in _ONLY_READ
-        for privilege in ("INSERT", "UPDATE", "DELETE")
-    ]
-    names, privileges = zip(*needed, strict=True)
-    missing = await connection.fetch(_MISSING_RIGHTS, names, privileges, deadline=deadline)
-    if missing:
-        text = "; ".join(f"{row['name']}: {', '.join(row['privileges'])}" for row in missing)
+    if missing := await missing_rights(connection, migrations, deadline=deadline):
+        text = "; ".join(f"{name}: {', '.join(rights)}" for name, rights in missing.items())
         return error("schema", f"rights are missing ({text})", "GRANT them to the user of the URL")
     try:
         async with connection.transaction(deadline=deadline):

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -27,6 +28,7 @@ from typing import Final
 import structlog
 import trio
 
+from gbs_actor.store.postgres import parameter
 from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.lock_waits import LockWaits
 from gbs_actor.store.postgres.running_servers import exclude_servers
@@ -35,6 +37,7 @@ from gbs_actor.store.protocol import StoreError
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 _COMPATIBLE: Final = re.compile(r"-- compatible down to ([1-9]\d{0,3})")
 _LIKE_COMPATIBLE: Final = re.compile(r"^\W*compatible\b", re.IGNORECASE | re.MULTILINE)
+_TABLE: Final = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
 _LOCK_KEY: Final = 0x6762_736D_6967_7261
 """Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
 
@@ -45,7 +48,8 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     version    integer PRIMARY KEY,
     name       text NOT NULL,
     checksum   text NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT now()
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    compatible_down_to integer
 )
 """
 _HAS_COMPATIBILITY = """
@@ -60,6 +64,9 @@ SELECT version, checksum,
        (to_jsonb(applied) ->> 'compatible_down_to')::integer AS compatible_down_to
     FROM schema_migration AS applied ORDER BY version
 """
+_FOREIGN = """
+SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL ORDER BY name
+"""
 _RECORD = """
 INSERT INTO schema_migration (version, name, checksum, compatible_down_to) VALUES ($1, $2, $3, $4)
 """
@@ -69,6 +76,10 @@ _log = structlog.get_logger(__name__)
 
 class SchemaMismatch(StoreError):
     """The database's schema is not that of this program."""
+
+
+class MigrationRefused(StoreError):
+    """The user may not do what a migration needs. Nothing was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,20 +213,22 @@ async def migrate(
     :param locks_wait: seconds to wait, in all, for locks that other programs hold.
     :param observer: finds out who holds them.
     :raises SchemaMismatch: the database has a newer schema, or other migrations.
+    :raises MigrationRefused: the user may not do it.
     :raises DatabaseInUse: servers run that may not. Nothing was applied.
     :raises LocksHeld: another program did not release its locks in time.
     :raises ServerRefused: a migration failed, and was rolled back.
     :raises ConnectionLost: the connection was lost.
     """
-
-    def deadline() -> float:
-        return trio.current_time() + step_timeout
-
-    await connection.fetch(_LOCK, _LOCK_KEY, deadline=deadline())
-    try:
-        pending = await pending_migrations(connection, migrations, deadline=deadline())
+    async with only_one(connection, step_timeout):
+        deadline = trio.current_time() + step_timeout
+        pending = await pending_migrations(connection, migrations, deadline=deadline)
         if not pending:
             return []
+        await _refuse_foreign_tables(connection, pending, deadline)
+        if any(parameter.SETTING in migration.sql for migration in pending) and (
+            missing := await parameter.missing_parameter(connection, deadline=deadline)
+        ):
+            raise MigrationRefused(missing)
         await exclude_servers(
             connection,
             compatible_down_to(pending),
@@ -223,18 +236,59 @@ async def migrate(
             query_timeout=step_timeout,
             longest_wait=servers_wait,
         )
-        await connection.execute(_CREATE_HISTORY, deadline=deadline())
-        if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline()):
-            await connection.execute(_ADD_COMPATIBILITY, deadline=deadline())
+        deadline = trio.current_time() + step_timeout
+        await connection.execute(_CREATE_HISTORY, deadline=deadline)
+        if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline):
+            await connection.execute(_ADD_COMPATIBILITY, deadline=deadline)
         locks = LockWaits(connection, observer, longest_wait=locks_wait, step_timeout=step_timeout)
         for migration in pending:
             await locks.run(str(migration), partial(_apply, connection, migration))
             _log.info("schema migrated", version=migration.version, name=migration.name)
         return pending
+
+
+@asynccontextmanager
+async def only_one(connection: DbConnection, longest_wait: float) -> AsyncIterator[None]:
+    """Keep others from changing the schema within the block; behind it, release all such locks.
+
+    :param longest_wait: seconds to wait for another one that does.
+    """
+    await connection.fetch(_LOCK, _LOCK_KEY, deadline=trio.current_time() + longest_wait)
+    try:
+        yield
     finally:
         if not connection.closed:
             with trio.CancelScope(shield=True):
-                await connection.fetch(_UNLOCK_ALL, deadline=deadline())
+                await connection.fetch(_UNLOCK_ALL, deadline=trio.current_time() + longest_wait)
+
+
+def history_of(migrations: Sequence[Migration]) -> str:
+    """Return statements that record migrations as applied."""
+    rows = ",\n    ".join(
+        f"({each.version}, '{each.name}', '{each.checksum}', {each.compatible_down_to or 'NULL'})"
+        for each in migrations
+    )
+    return (
+        f"{_CREATE_HISTORY.strip()};\n"
+        "INSERT INTO schema_migration (version, name, checksum, compatible_down_to) VALUES\n"
+        f"    {rows}"
+    )
+
+
+async def _refuse_foreign_tables(
+    connection: DbConnection, pending: Sequence[Migration], deadline: float
+) -> None:
+    """Refuse a database that has tables which the first migration would create."""
+    if pending[0].version > 1:
+        return
+    names = _TABLE.findall(pending[0].sql)
+    rows = await connection.fetch(_FOREIGN, names, deadline=deadline)
+    if rows:
+        found = ", ".join(row["name"] for row in rows)
+        raise MigrationRefused(
+            f"the database has tables of other programs ({found}): gbs-actor migrate --adopt "
+            "explains and adds what it lacks"
+        )
 
 
 async def _apply(connection: DbConnection, migration: Migration, deadline: float) -> None:

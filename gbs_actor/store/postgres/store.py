@@ -19,6 +19,7 @@ from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import is_storable
 from gbs_actor.store.postgres import audit, history, queries
+from gbs_actor.store.postgres.adoption import Plan, adopt
 from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
@@ -167,6 +168,42 @@ class PostgresStore:
         store = cls(dsn, timeouts=timeouts, pool_size=1, node=None)
         await store._migrate(lock_timeout, migrate_timeout, wait)
         return store.migrated
+
+    @classmethod
+    async def adopt(
+        cls,
+        dsn: str,
+        *,
+        role: str | None = None,
+        apply: bool = False,
+        database_connect_timeout: float = _STORE.database_connect_timeout,
+        lock_timeout: float = _STORE.lock_timeout,
+        migrate_timeout: float = 60.0,
+        wait: float = MIGRATION_WAIT,
+    ) -> Plan:
+        """Return what a database that other programs have made lacks, and add it if asked to.
+
+        :param role: the user of the servers; ``None``: that of the address.
+        :param lock_timeout, migrate_timeout, wait: see :meth:`migrate`.
+        :raises StoreError: as of :meth:`open`; nothing was changed.
+        """
+        timeouts = Timeouts(migrate_timeout, migrate_timeout, database_connect_timeout)
+        store = cls(dsn, timeouts=timeouts, pool_size=1, node=None)
+        async with (
+            store._preparing() as (connection, deadline),
+            store._preparing() as (observer, _),
+        ):
+            await check_safety(connection, deadline=deadline)
+            return await adopt(
+                connection,
+                store._migrations,
+                role=role,
+                apply=apply,
+                step_timeout=migrate_timeout,
+                servers_wait=lock_timeout,
+                locks_wait=wait,
+                observer=observer,
+            )
 
     # -- what rooms need
 
