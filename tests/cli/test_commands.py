@@ -258,6 +258,9 @@ def test_other_programs_tables_are_adopted_once_somebody_agrees(
     refused = command("migrate", GBS_DATABASE_URL=empty_database_url)
     assert refused.exit_code == 1
     assert "gbs-actor migrate --adopt" in refused.stderr
+    assert "gbs-actor migrate --adopt" in command(
+        "check", GBS_DATABASE_URL=empty_database_url
+    ).stdout.replace("\n", " ")
     plan = command("migrate", "--adopt", GBS_DATABASE_URL=empty_database_url)
     assert plan.exit_code == 0, plan.output
     assert "-- column retreat.epoch: tells clients" in plan.stdout

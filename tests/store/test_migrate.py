@@ -16,9 +16,11 @@ from gbs_actor.store.postgres.migrate import (
     MigrationRefused,
     SchemaMismatch,
     migrate,
+    only_one,
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.running_servers import DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import verify
 from tests.store.fixtures import PostgresCluster
@@ -116,6 +118,15 @@ async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> Non
         for _ in range(4):
             nursery.start_soon(start)
     assert sorted(applied) == [0, 0, 0, len(shipped_migrations())]
+
+
+async def test_whoever_waits_for_another_one_that_migrates_too_long_is_told(
+    connection: DbConnection, empty_url: str
+) -> None:
+    async with only_one(connection, 10):
+        with pytest.raises(DatabaseInUse, match="another program is migrating"):
+            await PostgresStore.migrate(empty_url, migrate_timeout=0.2)
+    await PostgresStore.migrate(empty_url)
 
 
 async def test_a_database_without_the_schema_is_refused(empty_url: str) -> None:

@@ -27,7 +27,9 @@ from gbs_actor.store.postgres.connection import (
 )
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT
 from gbs_actor.store.postgres.migrate import (
+    ADOPT,
     SchemaMismatch,
+    foreign_tables,
     how_to_apply,
     pending_migrations,
     shipped_migrations,
@@ -161,7 +163,8 @@ async def _check_schema(connection: DbConnection, deadline: float) -> Finding:
         return error("schema", str(refused))
     if pending:
         text = f"{len(pending)} of {len(migrations)} migrations are not applied"
-        return error("schema", text, how_to_apply(pending))
+        foreign = await foreign_tables(connection, pending, deadline=deadline)
+        return error("schema", text, ADOPT if foreign else how_to_apply(pending))
     if missing := await missing_rights(connection, migrations, deadline=deadline):
         text = "; ".join(f"{name}: {', '.join(rights)}" for name, rights in missing.items())
         return error("schema", f"rights are missing ({text})", "GRANT them to the user of the URL")

@@ -31,7 +31,7 @@ import trio
 from gbs_actor.store.postgres import parameter
 from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.lock_waits import LockWaits
-from gbs_actor.store.postgres.running_servers import exclude_servers
+from gbs_actor.store.postgres.running_servers import DatabaseInUse, exclude_servers, take_locks
 from gbs_actor.store.protocol import StoreError
 
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -41,7 +41,6 @@ _TABLE: Final = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
 _LOCK_KEY: Final = 0x6762_736D_6967_7261
 """Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
 
-_LOCK = "SELECT pg_advisory_lock($1)"
 _UNLOCK_ALL = "SELECT pg_advisory_unlock_all()"
 _CREATE_HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -70,6 +69,9 @@ SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL 
 _RECORD = """
 INSERT INTO schema_migration (version, name, checksum, compatible_down_to) VALUES ($1, $2, $3, $4)
 """
+
+ADOPT: Final = "gbs-actor migrate --adopt explains and adds what the tables of other programs lack"
+"""What to do with a database that has such tables."""
 
 _log = structlog.get_logger(__name__)
 
@@ -193,6 +195,16 @@ def how_to_apply(pending: Sequence[Migration]) -> str:
     return f"run gbs-actor migrate (servers of schema {lowest} and later may go on running)"
 
 
+async def foreign_tables(
+    connection: DbConnection, pending: Sequence[Migration], *, deadline: float
+) -> list[str]:
+    """Return the tables of other programs that the first migration would create."""
+    if pending[0].version > 1:
+        return []
+    names = _TABLE.findall(pending[0].sql)
+    return [row["name"] for row in await connection.fetch(_FOREIGN, names, deadline=deadline)]
+
+
 async def migrate(
     connection: DbConnection,
     migrations: Sequence[Migration],
@@ -224,7 +236,8 @@ async def migrate(
         pending = await pending_migrations(connection, migrations, deadline=deadline)
         if not pending:
             return []
-        await _refuse_foreign_tables(connection, pending, deadline)
+        if found := await foreign_tables(connection, pending, deadline=deadline):
+            raise MigrationRefused(f"{ADOPT} ({', '.join(found)})")
         if any(parameter.SETTING in migration.sql for migration in pending) and (
             missing := await parameter.missing_parameter(connection, deadline=deadline)
         ):
@@ -252,9 +265,13 @@ async def only_one(connection: DbConnection, longest_wait: float) -> AsyncIterat
     """Keep others from changing the schema within the block; behind it, release all such locks.
 
     :param longest_wait: seconds to wait for another one that does.
+    :raises DatabaseInUse: it still does.
     """
-    await connection.fetch(_LOCK, _LOCK_KEY, deadline=trio.current_time() + longest_wait)
     try:
+        if not await take_locks(
+            connection, [_LOCK_KEY], query_timeout=longest_wait, longest_wait=longest_wait
+        ):
+            raise DatabaseInUse("another program is migrating this database; wait until it is done")
         yield
     finally:
         if not connection.closed:
@@ -273,22 +290,6 @@ def history_of(migrations: Sequence[Migration]) -> str:
         "INSERT INTO schema_migration (version, name, checksum, compatible_down_to) VALUES\n"
         f"    {rows}"
     )
-
-
-async def _refuse_foreign_tables(
-    connection: DbConnection, pending: Sequence[Migration], deadline: float
-) -> None:
-    """Refuse a database that has tables which the first migration would create."""
-    if pending[0].version > 1:
-        return
-    names = _TABLE.findall(pending[0].sql)
-    rows = await connection.fetch(_FOREIGN, names, deadline=deadline)
-    if rows:
-        found = ", ".join(row["name"] for row in rows)
-        raise MigrationRefused(
-            f"the database has tables of other programs ({found}): gbs-actor migrate --adopt "
-            "explains and adds what it lacks"
-        )
 
 
 async def _apply(connection: DbConnection, migration: Migration, deadline: float) -> None:

@@ -55,15 +55,18 @@ class RunningServer:
     node: str | None
     """Its name among several."""
     address: str | None
-    """Where it runs; ``None``: on the database's machine, or the database does not say."""
+    """Where it runs; ``None``: on the database's machine."""
     since: datetime | None
+    """``None``: the database does not say it to this user, nor where it runs."""
     shared: bool
 
     def __str__(self) -> str:
         if self.node is not None:
             return f"node {self.node}"
-        since = "" if self.since is None else f" since {self.since.astimezone():%Y-%m-%d %H:%M}"
-        return f"one on {self.address or 'this machine'}{since}"
+        if self.since is None:
+            return "one that the database does not describe to this user"
+        since = f"{self.since.astimezone():%Y-%m-%d %H:%M}"
+        return f"one on {self.address or 'this machine'} since {since}"
 
 
 def node_lock_key(node: str) -> int:
@@ -111,23 +114,36 @@ async def exclude_servers(
     keys = [schema_lock_key(former) for former in range(1, version if lowest is None else lowest)]
     if lowest is None:
         keys.append(LOCK_KEY)
+    if not await take_locks(
+        connection, keys, query_timeout=query_timeout, longest_wait=longest_wait
+    ):
+        deadline = trio.current_time() + query_timeout
+        servers = await running_servers(connection, keys, deadline=deadline)
+        named = ", ".join(map(str, servers)) or "one that has just ended"
+        former = "servers" if lowest is None else f"servers of a schema before {lowest}"
+        raise DatabaseInUse(
+            f"the schema cannot be migrated to version {version} while {former} run ({named}): "
+            "stop them first, then migrate, then start the new version"
+        )
+
+
+async def take_locks(
+    connection: DbConnection, keys: Sequence[int], *, query_timeout: float, longest_wait: float
+) -> bool:
+    """Take advisory locks, and return whether that was possible in time.
+
+    Otherwise some may be held, until the connection releases all it has.
+
+    :param query_timeout: seconds that a query may take.
+    :param longest_wait: seconds to wait for other holders.
+    """
     give_up = trio.current_time() + longest_wait
-    while not await _taken(connection, keys, trio.current_time() + query_timeout):
+    while keys:
+        # A lock that is taken once more is released with the others.
+        deadline = trio.current_time() + query_timeout
+        if (await connection.fetch(_TRY, keys, deadline=deadline))[0]["free"]:
+            break
         if trio.current_time() + _POLL > give_up:
-            servers = await running_servers(
-                connection, keys, deadline=trio.current_time() + query_timeout
-            )
-            named = ", ".join(map(str, servers)) or "one that has just ended"
-            former = "servers" if lowest is None else f"servers of a schema before {lowest}"
-            raise DatabaseInUse(
-                f"the schema cannot be migrated to version {version} while {former} run "
-                f"({named}): stop them first, then migrate, then start the new version"
-            )
+            return False
         await trio.sleep(_POLL)
-
-
-async def _taken(connection: DbConnection, keys: Sequence[int], deadline: float) -> bool:
-    if not keys:
-        return True
-    # A lock that is taken once more is released with the others.
-    return bool((await connection.fetch(_TRY, keys, deadline=deadline))[0]["free"])
+    return True
