@@ -1,7 +1,7 @@
 """The commands for the database.
 
 Each opens the database as its only server: while another is running, it fails with a sentence. But
-for ``reload``, which is for servers that run.
+for ``reload``, which is for servers that run, and ``migrate``, which may be.
 """
 
 from __future__ import annotations
@@ -22,12 +22,32 @@ if TYPE_CHECKING:
     from gbs_actor.store.verification import Verification
 
 
-async def _migrate(settings: Settings) -> list[str]:
+async def _migrate(settings: Settings, wait: float) -> list[str]:
     """Bring the schema up to date and return the names of what was applied."""
-    from gbs_actor.server.database import open_store
+    from gbs_actor.server.database import migrate_database
 
-    async with open_store(settings, migrating=True) as store:
-        return [f"{step.version:04}_{step.name}" for step in store.migrated]
+    applied = await migrate_database(settings, wait=wait)
+    return [f"{step.version:04}_{step.name}" for step in applied]
+
+
+async def _adopt(settings: Settings, role: str | None, apply: bool, wait: float) -> None:
+    """Print what the database lacks, as a script, and add it if asked to."""
+    from gbs_actor.server.database import adopt_database
+
+    plan = await adopt_database(settings, role=role, apply=apply, wait=wait)
+    if plan is None:
+        raise CommandFailed("--adopt is for a database of GBS_DATABASE_URL.", WRONG_USAGE)
+    for step in plan.steps:
+        echo(f"-- {step.name}: {step.reason}", *f"{step.sql};".splitlines(), "")
+    if plan.obstacles:
+        lines = "\n- ".join(("Nothing was changed. First, correct this:", *plan.obstacles))
+        raise CommandFailed(lines)
+    if not plan.steps:
+        echo("-- Nothing to add.")
+    elif apply:
+        echo("-- This was added.")
+    else:
+        echo("-- Nothing was changed. To add this: --adopt --yes")
 
 
 async def _add_retreat(settings: Settings, slug: str, people: int, progress: Progress) -> None:
@@ -68,16 +88,47 @@ async def _verify(
     return {each: outcome for each, outcome in found.items() if outcome is not None}
 
 
-def migrate(config: ConfigOption = None) -> None:
+def migrate(
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Seconds to wait, in all, for other programs to release their locks."
+        ),
+    ] = 60.0,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Show what a database with other programs' tables lacks, as SQL; change nothing.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --adopt: add it.")] = False,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="With --adopt: the servers' user, who gets the rights it needs. "
+            "Default: the user of GBS_DATABASE_URL.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
     """Bring the database's schema up to date.
 
     Needed before a new version serves a database of GBS_DATABASE_URL; the embedded one is
-    brought up to date at every start.
+    brought up to date at every start. Servers may go on running if all that is applied is
+    compatible with them; else it names those to stop, and changes nothing.
     """
     import trio
 
     with expected_failures():
-        applied = trio.run(_migrate, load_settings(config))
+        if adopt:
+            trio.run(_adopt, load_settings(config), role, yes, wait)
+            return
+        if yes or role is not None:
+            raise CommandFailed("--yes and --role belong to --adopt.", WRONG_USAGE)
+        applied = trio.run(_migrate, load_settings(config), wait)
         for name in applied:
             echo(f"Applied {name}.")
         if not applied:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gbs_actor.bus import Bus
 from gbs_actor.bus.opening import open_bus
 from gbs_actor.settings import Settings
 from gbs_actor.store.embedded.server import EmbeddedPostgres
+from gbs_actor.store.postgres.adoption import Plan
+from gbs_actor.store.postgres.migrate import Migration
 from gbs_actor.store.postgres.store import PostgresStore
 
 
@@ -33,6 +35,36 @@ async def open_store(settings: Settings, *, migrating: bool) -> AsyncIterator[Po
         yield store
 
 
+async def migrate_database(settings: Settings, *, wait: float) -> Sequence[Migration]:
+    """Bring the schema up to date, beside servers that it is compatible with.
+
+    :param wait: seconds to wait, in all, for other programs to release their locks.
+    :returns: what was applied.
+    :raises StoreError: it cannot be done; the text is one sentence.
+    """
+    url = settings.store.database_url
+    if url is not None:
+        return await _migrated(url.get_secret_value(), settings, wait)
+    async with EmbeddedPostgres(settings.store.data_dir).running() as dsn:
+        return await _migrated(dsn, settings, wait)
+
+
+async def adopt_database(
+    settings: Settings, *, role: str | None, apply: bool, wait: float
+) -> Plan | None:
+    """Return what the database of the settings lacks; add it if asked to.
+
+    :param role: the user of the servers; ``None``: that of the settings.
+    :param wait: seconds to wait, in all, for other programs to release their locks.
+    :returns: ``None``: the settings name no database.
+    :raises StoreError: it cannot be done; the text is one sentence.
+    """
+    if (url := settings.store.database_url) is None:
+        return None
+    dsn = url.get_secret_value()
+    return await settings.build(PostgresStore.adopt, dsn, role=role, apply=apply, wait=wait)
+
+
 def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
     """Return the bus to the other nodes on a store; ``None``: this is the only server.
 
@@ -48,6 +80,10 @@ def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
         database=store.identity,
         may_send=lambda: store.statistics().lease_held,
     )
+
+
+async def _migrated(dsn: str, settings: Settings, wait: float) -> Sequence[Migration]:
+    return await settings.build(PostgresStore.migrate, dsn, wait=wait)
 
 
 @asynccontextmanager

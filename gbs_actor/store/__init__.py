@@ -14,7 +14,13 @@ Rooms use the :class:`~gbs_actor.store.protocol.Store` protocol only; operators'
             |-- deltas    versions, epochs, and what a retreat has beyond a revision
             |-- queries   reads, and how rows become records
             |-- history   reads of the log
-            |-- importing, migrate, safety
+            |-- importing, safety
+            |-- migrate   the schema, and which servers a migration is compatible with
+            |     |-- running_servers  which run, by their locks; keeping some from running
+            |     |-- lock_waits       brief waits for what other programs hold
+            |     `-- parameter        what only a superuser can allow
+            |-- adoption  of a database with other programs' tables
+            |-- rights    those that a server needs
             |-- notifications  LISTEN and NOTIFY, for the bus
             `-- database  connections, timeouts, reads and writes
                   |-- lease   advisory locks: one server per database, or several nodes

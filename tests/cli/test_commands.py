@@ -20,7 +20,9 @@ from gbs_actor.store.postgres.connection import connect
 from gbs_actor.store.postgres.store import PostgresStore
 from tests.auth.keypairs import ec_key, private_pem
 from tests.cli.conftest import Command
+from tests.store.fixtures import PostgresCluster
 from tests.store.other_clients import ask, soon
+from tests.store.test_adoption import EXISTING
 from tests.store.worlds import Desk
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -246,6 +248,57 @@ def test_migrating_prints_what_was_applied_and_then_that_nothing_is_left(
     assert "Applied 0001_" in first.stdout
     second = command("migrate", GBS_DATABASE_URL=empty_database_url)
     assert second.stdout == "The schema was up to date.\n"
+
+
+def test_other_programs_tables_are_adopted_once_somebody_agrees(
+    command: Command, empty_database_url: str, postgres_cluster: PostgresCluster
+) -> None:
+    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    postgres_cluster.run_sql(EXISTING, name)
+    refused = command("migrate", GBS_DATABASE_URL=empty_database_url)
+    assert refused.exit_code == 1
+    assert "gbs-actor migrate --adopt" in refused.stderr
+    assert "gbs-actor migrate --adopt" in command(
+        "check", GBS_DATABASE_URL=empty_database_url
+    ).stdout.replace("\n", " ")
+    plan = command("migrate", "--adopt", GBS_DATABASE_URL=empty_database_url)
+    assert plan.exit_code == 0, plan.output
+    assert "-- column retreat.epoch: tells clients" in plan.stdout
+    assert "\nALTER TABLE retreat ADD COLUMN epoch uuid DEFAULT" in plan.stdout
+    assert plan.stdout.endswith("-- Nothing was changed. To add this: --adopt --yes\n")
+    done = command("migrate", "--adopt", "--yes", GBS_DATABASE_URL=empty_database_url)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith("-- This was added.\n")
+    again = command("migrate", "--adopt", "--yes", GBS_DATABASE_URL=empty_database_url)
+    assert again.stdout == "-- Nothing to add.\n"
+    verified = command("verify", GBS_DATABASE_URL=empty_database_url)
+    assert verified.exit_code == 0, verified.output
+
+
+def test_the_plan_of_an_adoption_is_a_script_that_can_be_run_by_hand(
+    command: Command, empty_database_url: str, postgres_cluster: PostgresCluster
+) -> None:
+    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    postgres_cluster.run_sql(EXISTING, name)
+    plan = command("migrate", "--adopt", GBS_DATABASE_URL=empty_database_url)
+    postgres_cluster.run_sql(plan.stdout, name)
+    again = command("migrate", "--adopt", GBS_DATABASE_URL=empty_database_url)
+    assert again.stdout == "-- Nothing to add.\n"
+
+
+def test_what_is_in_the_way_of_an_adoption_is_listed(
+    command: Command, empty_database_url: str
+) -> None:
+    result = command("migrate", "--adopt", "--yes", GBS_DATABASE_URL=empty_database_url)
+    assert result.exit_code == 1
+    assert "- there is no table retreat: without it nobody is registered" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--yes",), ("--role", "gbs"), ("--adopt",)])
+def test_options_that_make_no_sense_alone_are_wrong_usage(
+    command: Command, arguments: tuple[str, ...]
+) -> None:
+    assert command("migrate", *arguments).exit_code == 2
 
 
 def test_demo_data_registers_people_once(command: Command, database_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from gbs_actor.store.postgres.connection import DbConnection, connect
-from gbs_actor.store.postgres.lease import LOCK_KEY
+from gbs_actor.store.postgres.running_servers import LOCK_KEY
 from tests.e2e.server_process import ServerProcess, running_server
 from tests.faults.postgres_processes import freeze, kill, postmaster, thaw
 from tests.faults.readiness import until_ready, until_unready
@@ -78,7 +78,7 @@ async def test_a_database_that_another_server_has_taken(
     server: ServerProcess, outside: DbConnection
 ) -> None:
     await until_ready(server)
-    holder = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    holder = "SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_terminate_once_waited_for, server, holder)
         await outside.execute(f"SELECT pg_advisory_lock({LOCK_KEY})", deadline=soon())

@@ -22,9 +22,11 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 """
 
 _END_HOLDER = """
-SELECT pg_terminate_backend(pid) FROM pg_locks
-    WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+SELECT pg_terminate_backend(pid, 5000) FROM (
+    SELECT DISTINCT pid FROM pg_locks
+        WHERE locktype = 'advisory' AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) AS holder
 """
 
 

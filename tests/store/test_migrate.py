@@ -13,11 +13,14 @@ from gbs_actor.lineup.records import Memo
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused, connect
 from gbs_actor.store.postgres.migrate import (
     Migration,
+    MigrationRefused,
     SchemaMismatch,
     migrate,
+    only_one,
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.running_servers import DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import verify
 from tests.store.fixtures import PostgresCluster
@@ -84,6 +87,25 @@ async def test_a_migration_that_fails_leaves_no_trace(connection: DbConnection) 
     assert await migrate(connection, STEPS, step_timeout=10) == STEPS[1:]
 
 
+async def test_what_only_a_superuser_can_allow_is_said_before_anything_is_applied(
+    connection: DbConnection, empty_url: str
+) -> None:
+    role = f"owner_{empty_url.partition('?')[0].rpartition('/')[2]}"
+    await connection.execute(
+        f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}", deadline=soon()
+    )
+    try:
+        with pytest.raises(MigrationRefused, match=f'ON PARAMETER "gbs.own" TO {role}$'):
+            await PostgresStore.migrate(f"{empty_url}&role={role}")
+        assert (await ask(connection, "SELECT to_regclass('retreat') AS t"))[0]["t"] is None
+        await ask(connection, f'GRANT SET ON PARAMETER "gbs.own" TO {role}')
+        assert len(await PostgresStore.migrate(f"{empty_url}&role={role}")) == len(
+            shipped_migrations()
+        )
+    finally:
+        await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", deadline=soon())
+
+
 async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> None:
     applied: list[int] = []
 
@@ -96,6 +118,15 @@ async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> Non
         for _ in range(4):
             nursery.start_soon(start)
     assert sorted(applied) == [0, 0, 0, len(shipped_migrations())]
+
+
+async def test_whoever_waits_for_another_one_that_migrates_too_long_is_told(
+    connection: DbConnection, empty_url: str
+) -> None:
+    async with only_one(connection, 10):
+        with pytest.raises(DatabaseInUse, match="another program is migrating"):
+            await PostgresStore.migrate(empty_url, migrate_timeout=0.2)
+    await PostgresStore.migrate(empty_url)
 
 
 async def test_a_database_without_the_schema_is_refused(empty_url: str) -> None:

@@ -10,8 +10,8 @@ import trio
 from gbs_actor.lineup.commands import AssignNumber
 from gbs_actor.store.memory import MemoryStore
 from gbs_actor.store.postgres.connection import DbConnection
-from gbs_actor.store.postgres.lease import DatabaseInUse, node_lock_key
 from gbs_actor.store.postgres.migrate import SchemaMismatch, shipped_migrations
+from gbs_actor.store.postgres.running_servers import DatabaseInUse, node_lock_key
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
 from tests.store.fixtures import PostgresCluster
@@ -153,7 +153,7 @@ async def test_a_schema_is_not_migrated_while_another_node_runs(
             "DELETE FROM schema_migration WHERE version = (SELECT max(version)"
             " FROM schema_migration)",
         )
-        with pytest.raises(DatabaseInUse, match="stop it first"):
+        with pytest.raises(DatabaseInUse, match="stop them first"):
             async with PostgresStore.open(database_url, node="b", migrating=True, lock_timeout=0.1):
                 pass
     with pytest.raises(SchemaMismatch, match="migrate it first"):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,46 +26,22 @@ from gbs_actor.store.postgres.connection import (
     connect,
 )
 from gbs_actor.store.postgres.database import CLOSE_TIMEOUT
-from gbs_actor.store.postgres.lease import LOCK_KEY
 from gbs_actor.store.postgres.migrate import (
+    ADOPT,
     SchemaMismatch,
+    foreign_tables,
+    how_to_apply,
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.rights import missing_rights
+from gbs_actor.store.postgres.running_servers import LOCK_KEY, running_servers
 from gbs_actor.store.postgres.safety import UnsafeDatabase, check_safety
 
 CLOCKS_DIFFER: Final = 2.0
 """Seconds between two clocks that are worth a warning."""
 
-_ONLY_READ: Final = frozenset(
-    {
-        "univ_group",
-        "grade",
-        "user_profile",
-        "retreat_registration_schedule",
-        "user_retreat_registration_schedule",
-        "retreat_admin_role",
-    }
-)
-"""The tables that a server only reads; it may have to write to all others."""
-
-_TABLE: Final = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\w+)", re.MULTILINE)
-
-_MISSING_RIGHTS = """
-SELECT name, array_agg(privilege ORDER BY privilege) AS privileges
-FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
-WHERE NOT has_table_privilege(name, privilege)
-GROUP BY name ORDER BY name
-"""
 _VERSION = "SELECT current_setting('server_version') AS version"
-_LEASE = """
-SELECT host(client_addr) AS address, backend_start AS since, mode = 'ShareLock' AS shared
-FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND granted AND objsubid = 1
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (classid::bigint << 32 | objid::bigint) = $1
-ORDER BY since
-"""
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 _LOCAL_FOLDER = """
 SELECT current_setting('data_directory') AS folder
@@ -189,19 +163,10 @@ async def _check_schema(connection: DbConnection, deadline: float) -> Finding:
         return error("schema", str(refused))
     if pending:
         text = f"{len(pending)} of {len(migrations)} migrations are not applied"
-        return error("schema", text, "stop the server and run: gbs-actor migrate")
-    tables = [name for each in migrations for name in _TABLE.findall(each.sql)]
-    needed = [(name, "SELECT") for name in [*tables, "schema_migration"]]
-    needed += [
-        (name, privilege)
-        for name in tables
-        if name not in _ONLY_READ
-        for privilege in ("INSERT", "UPDATE", "DELETE")
-    ]
-    names, privileges = zip(*needed, strict=True)
-    missing = await connection.fetch(_MISSING_RIGHTS, names, privileges, deadline=deadline)
-    if missing:
-        text = "; ".join(f"{row['name']}: {', '.join(row['privileges'])}" for row in missing)
+        foreign = await foreign_tables(connection, pending, deadline=deadline)
+        return error("schema", text, ADOPT if foreign else how_to_apply(pending))
+    if missing := await missing_rights(connection, migrations, deadline=deadline):
+        text = "; ".join(f"{name}: {', '.join(rights)}" for name, rights in missing.items())
         return error("schema", f"rights are missing ({text})", "GRANT them to the user of the URL")
     try:
         async with connection.transaction(deadline=deadline):
@@ -217,7 +182,7 @@ async def _check_lease(
     connection: DbConnection, deadline: float, node: str | None, *, server_runs: bool | None
 ) -> Finding:
     """Check which server has the database: only one can, unless all have names."""
-    holders = await connection.fetch(_LEASE, LOCK_KEY, deadline=deadline)
+    holders = await running_servers(connection, [LOCK_KEY], deadline=deadline)
     if not holders:
         if server_runs:
             return warning(
@@ -226,13 +191,11 @@ async def _check_lease(
                 "check these settings against those it was started with",
             )
         return ok("server", "none uses this database")
-    if node is not None and all(row["shared"] for row in holders):
+    if node is not None and all(server.shared for server in holders):
         number = len(holders)
         what = "1 server uses" if number == 1 else f"{number} servers use"
         return ok("server", f"{what} this database; they share it")
-    since: datetime = holders[0]["since"]
-    place = holders[0]["address"] or "this machine"
-    text = f"one on {place} uses this database, since {since.astimezone():%Y-%m-%d %H:%M}"
+    text = f"{holders[0]} uses this database"
     if server_runs is False:
         return warning("server", text, "stop it first: a second one does not start")
     return ok("server", text)

@@ -146,6 +146,11 @@ class DbConnection:
         return bool(self._driver.is_closed())
 
     @property
+    def pid(self) -> int:
+        """The process of the server that serves it."""
+        return int(self._driver.get_server_pid())
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction was begun that has not ended."""
         return not self.closed and bool(self._driver.is_in_transaction())

@@ -60,7 +60,7 @@ class Database:
     :param dsn: the database's address; it appears in no message.
     :param prepare: statements that each connection prepares when it is opened.
     :param pool_size: connections at most, besides the one that holds the lease.
-    :param node: see :class:`~gbs_actor.store.postgres.lease.Lease`.
+    :param schema_version, check, node: see :class:`~gbs_actor.store.postgres.lease.Lease`.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class Database:
         *,
         timeouts: Timeouts,
         pool_size: int,
+        schema_version: int,
+        check: Callable[[DbConnection, float], Awaitable[None]],
         prepare: Sequence[str] = (),
         node: str | None = None,
     ) -> None:
@@ -76,7 +78,13 @@ class Database:
         self._timeouts = timeouts
         self._prepare = prepare
         self.pool = Pool(self._connect, size=pool_size, connect_timeout=timeouts.connect)
-        self.lease = Lease(self.connect_without_limits, timeout=timeouts.connect, node=node)
+        self.lease = Lease(
+            self.connect_without_limits,
+            timeout=timeouts.connect,
+            schema_version=schema_version,
+            check=check,
+            node=node,
+        )
         self.reachable = True
         """Whether the last contact succeeded."""
         self.counters = ConnectionCounters()

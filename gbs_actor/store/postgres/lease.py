@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -16,45 +16,55 @@ from gbs_actor.store.postgres.connection import (
     ServerRefused,
 )
 from gbs_actor.store.postgres.pool import Connect, connect_with_retries
+from gbs_actor.store.postgres.running_servers import (
+    LOCK_KEY,
+    DatabaseInUse,
+    node_lock_key,
+    schema_lock_key,
+)
 from gbs_actor.store.protocol import StoreError, StoreUnavailable
-
-LOCK_KEY = 0x6762_735F_6163_746F
-"""Of the advisory lock, which is per database; "gbs_acto" in ASCII."""
 
 _POLL: Final = 0.1
 _HEARTBEAT: Final = 10.0
 _RETAKE: Final = Backoff(initial=0.02, maximum=1.0)
-_TRY_ALONE = "SELECT pg_try_advisory_lock($1) AS free, true AS unique"
+_TRY_ALONE = """
+SELECT pg_try_advisory_lock_shared($1) AS supported, pg_try_advisory_lock($2) AS free,
+       true AS unique
+"""
 _TRY_SHARED = """
-SELECT pg_try_advisory_lock_shared($1) AS free, pg_try_advisory_lock($2) AS unique
+SELECT pg_try_advisory_lock_shared($1) AS supported, pg_try_advisory_lock_shared($2) AS free,
+       pg_try_advisory_lock($3) AS unique
 """
 
 _log = structlog.get_logger(__name__)
 
 
-class DatabaseInUse(StoreError):
-    """Another server serves this database."""
-
-
-def node_lock_key(node: str) -> int:
-    """Return the key of the lock that a node of this name holds; it is per database, too."""
-    digest = hashlib.sha256(f"gbs-actor node {node}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
 class Lease:
     """An advisory lock on a connection of its own.
 
-    Nodes share it, and each has a second one, of its name. The lock ends with its connection, so
-    that it never outlives the server. If the connection is lost while the server runs,
-    :meth:`keep` takes the lock again.
+    Nodes share it, and each has a second one, of its name. A third one is of the schema's version.
+    The locks end with their connection, so that they never outlive the server. If the connection is
+    lost while the server runs, :meth:`keep` takes the locks again.
 
     :param timeout: seconds that one query may take.
+    :param schema_version: the one that this server was written for.
+    :param check: called with the connection and a deadline each time the locks were taken; raises
+        :exc:`StoreError` if this server cannot serve what the database is now.
     :param node: the name of this server among several; ``None``: it is to be the only one.
     """
 
-    def __init__(self, connect: Connect, *, timeout: float, node: str | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        timeout: float,
+        schema_version: int,
+        check: Callable[[DbConnection, float], Awaitable[None]],
+        node: str | None = None,
+    ) -> None:
         self._connect = connect
+        self._schema_version = schema_version
+        self._check = check
         self._node = node
         self._timeout = timeout
         self._connection: DbConnection | None = None
@@ -102,6 +112,7 @@ class Lease:
             was just killed may stay open a moment longer.
         :raises DatabaseInUse: another server holds it, or has the same name.
         :raises StoreUnavailable: the database cannot be reached.
+        :raises StoreError: of the check.
         """
         deadline = trio.current_time() + self._timeout
         connection = await connect_with_retries(self._connect, deadline)
@@ -109,6 +120,7 @@ class Lease:
             refusal = await self._try_lock(connection, trio.current_time() + longest_wait)
             if refusal is not None:
                 raise DatabaseInUse(refusal)
+            await self._check(connection, trio.current_time() + self._timeout)
             self._adopt(connection)
         except (ConnectionLost, ServerRefused) as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from None
@@ -160,6 +172,8 @@ class Lease:
                 connection = await self._connect(trio.current_time() + self._timeout)
                 refusal = await self._try_lock(connection, trio.current_time() + self._timeout)
                 if refusal is None:
+                    # It may have been migrated meanwhile.
+                    await self._check(connection, trio.current_time() + self._timeout)
                     self._adopt(connection)
                     self._retaken += 1
                     self._retaken_changed.unpark_all()
@@ -168,6 +182,8 @@ class Lease:
                 _log.error("the lock on the database cannot be taken", reason=refusal)
             except (NotConnected, ConnectionLost, ServerRefused):
                 pass  # reported by the calls that fail meanwhile
+            except StoreError as error:
+                _log.error("the database can no longer be served", reason=str(error))
             finally:
                 if connection is not None and self._connection is not connection:
                     connection.terminate()
@@ -175,19 +191,26 @@ class Lease:
 
     async def _try_lock(self, connection: DbConnection, deadline: float) -> str | None:
         """Try until the deadline, at least once; return why the lock is not ours, if it is not."""
-        keys = (LOCK_KEY,) if self._node is None else (LOCK_KEY, node_lock_key(self._node))
+        keys = [schema_lock_key(self._schema_version), LOCK_KEY]
+        if self._node is not None:
+            keys.append(node_lock_key(self._node))
         sql = _TRY_ALONE if self._node is None else _TRY_SHARED
         while True:
             query_deadline = trio.current_time() + self._timeout
             # A lock that is taken once more is released by the connection's end all the same.
             (row,) = await connection.fetch(sql, *keys, deadline=query_deadline)
-            if row["free"] and row["unique"]:
+            if row["supported"] and row["free"] and row["unique"]:
                 return None
             if trio.current_time() + _POLL > deadline:
-                return self._refusal(free=row["free"])
+                return self._refusal(supported=row["supported"], free=row["free"])
             await trio.sleep(_POLL)
 
-    def _refusal(self, *, free: bool) -> str:
+    def _refusal(self, *, supported: bool, free: bool) -> str:
+        if not supported:
+            return (
+                "the database is being migrated to a version that is not compatible with this "
+                "server; start the new version once that is done"
+            )
         if free:
             return (
                 f"a server with the node name {self._node} is already serving this database; "

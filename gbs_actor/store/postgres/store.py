@@ -19,6 +19,7 @@ from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import is_storable
 from gbs_actor.store.postgres import audit, history, queries
+from gbs_actor.store.postgres.adoption import Plan, adopt
 from gbs_actor.store.postgres.commit import Commits
 from gbs_actor.store.postgres.commit_statements import COMMIT
 from gbs_actor.store.postgres.connection import (
@@ -31,11 +32,10 @@ from gbs_actor.store.postgres.database import CLOSE_TIMEOUT, Database, Timeouts
 from gbs_actor.store.postgres.deltas import Deltas
 from gbs_actor.store.postgres.held_rows import held_rows
 from gbs_actor.store.postgres.importing import Import
-from gbs_actor.store.postgres.lease import DatabaseInUse, Lease
 from gbs_actor.store.postgres.locking import Locks
 from gbs_actor.store.postgres.migrate import (
     Migration,
-    SchemaMismatch,
+    check_schema,
     migrate,
     pending_migrations,
     shipped_migrations,
@@ -60,6 +60,8 @@ from gbs_actor.store.seed.seed import RetreatSeed
 
 _ROOMS, _STORE = RoomSettings(), StoreSettings()
 
+MIGRATION_WAIT: Final = 60.0
+"""Seconds that a migration waits, in all, for other programs to release their locks."""
 PRUNE_CHUNK: Final = 1_000
 """How many log entries one transaction of a pruning removes at most."""
 
@@ -74,8 +76,15 @@ class PostgresStore:
     def __init__(self, dsn: str, *, timeouts: Timeouts, pool_size: int, node: str | None) -> None:
         self._timeouts = timeouts
         self._node = node
+        self._migrations = shipped_migrations()
         self._database = Database(
-            dsn, timeouts=timeouts, pool_size=pool_size, prepare=(COMMIT,), node=node
+            dsn,
+            timeouts=timeouts,
+            pool_size=pool_size,
+            schema_version=len(self._migrations),
+            check=self._check,
+            prepare=(COMMIT,),
+            node=node,
         )
         self._outside = Outside(self._database)
         self._deltas = Deltas(self._database, self._outside)
@@ -118,26 +127,85 @@ class PostgresStore:
         :param migrate_timeout: seconds that each migration may take.
         :param pool_size: connections at most, besides the one that holds the lease.
         :param node: the name of this server among several; ``None``: it is to be the only one.
-        :param migrating: bring the schema up to date instead of refusing an older one. No other
-            server may run meanwhile.
+        :param migrating: bring the schema up to date instead of refusing an older one. Servers
+            that it is not compatible with may not run meanwhile.
         :raises StoreUnavailable: the database cannot be reached.
         :raises UnsafeDatabase: it may lose what it confirms.
-        :raises SchemaMismatch: its schema is not the one of this program.
+        :raises SchemaMismatch: its schema is not one that this program can serve.
         :raises DatabaseInUse: another server serves it alone, has the same name, or is in the way
             of a migration.
+        :raises LocksHeld: another program is in the way of a migration.
         """
         timeouts = Timeouts(commit_timeout, read_timeout, database_connect_timeout)
         store = cls(dsn, timeouts=timeouts, pool_size=pool_size, node=node)
         try:
-            if migrating and node is not None:
-                await store._migrate_alone(lock_timeout, migrate_timeout)
-            await store._database.lease.take(lock_timeout)
+            if migrating:
+                await store._migrate(lock_timeout, migrate_timeout, MIGRATION_WAIT)
             # Before the pool opens: its connections cache the types they have read.
-            await store._check(migrate_timeout if migrating and node is None else None)
+            await store._database.lease.take(lock_timeout)
             async with background(store._database.lease.keep):
                 yield store
         finally:
             await store._database.aclose()
+
+    @classmethod
+    async def migrate(
+        cls,
+        dsn: str,
+        *,
+        database_connect_timeout: float = _STORE.database_connect_timeout,
+        lock_timeout: float = _STORE.lock_timeout,
+        migrate_timeout: float = 60.0,
+        wait: float = MIGRATION_WAIT,
+    ) -> Sequence[Migration]:
+        """Bring a database's schema up to date, beside servers that it is compatible with.
+
+        :param lock_timeout: seconds to wait for other servers to end.
+        :param migrate_timeout: seconds that each migration may take.
+        :param wait: seconds to wait, in all, for other programs to release their locks.
+        :returns: what was applied.
+        :raises StoreError: as of :meth:`open`.
+        """
+        timeouts = Timeouts(migrate_timeout, migrate_timeout, database_connect_timeout)
+        store = cls(dsn, timeouts=timeouts, pool_size=1, node=None)
+        await store._migrate(lock_timeout, migrate_timeout, wait)
+        return store.migrated
+
+    @classmethod
+    async def adopt(
+        cls,
+        dsn: str,
+        *,
+        role: str | None = None,
+        apply: bool = False,
+        database_connect_timeout: float = _STORE.database_connect_timeout,
+        lock_timeout: float = _STORE.lock_timeout,
+        migrate_timeout: float = 60.0,
+        wait: float = MIGRATION_WAIT,
+    ) -> Plan:
+        """Return what a database that other programs have made lacks, and add it if asked to.
+
+        :param role: the user of the servers; ``None``: that of the address.
+        :param lock_timeout, migrate_timeout, wait: see :meth:`migrate`.
+        :raises StoreError: as of :meth:`open`; nothing was changed.
+        """
+        timeouts = Timeouts(migrate_timeout, migrate_timeout, database_connect_timeout)
+        store = cls(dsn, timeouts=timeouts, pool_size=1, node=None)
+        async with (
+            store._preparing() as (connection, deadline),
+            store._preparing() as (observer, _),
+        ):
+            await check_safety(connection, deadline=deadline)
+            return await adopt(
+                connection,
+                store._migrations,
+                role=role,
+                apply=apply,
+                step_timeout=migrate_timeout,
+                servers_wait=lock_timeout,
+                locks_wait=wait,
+                observer=observer,
+            )
 
     # -- what rooms need
 
@@ -421,47 +489,26 @@ class PostgresStore:
 
     # -- how it is done
 
-    async def _check(self, migrate_timeout: float | None) -> None:
-        """Refuse a database that is not safe or not of this version.
+    async def _check(self, connection: DbConnection, deadline: float) -> None:
+        """Refuse a database that is not safe, or that this version cannot serve."""
+        await check_safety(connection, deadline=deadline)
+        await check_schema(connection, self._migrations, deadline=deadline)
 
-        :param migrate_timeout: bring it to this version, each migration in so many seconds.
-        """
-        migrations = shipped_migrations()
+    async def _migrate(self, servers_wait: float, migrate_timeout: float, wait: float) -> None:
         async with self._preparing() as (connection, deadline):
             await check_safety(connection, deadline=deadline)
-            if migrate_timeout is not None:
-                applied = await migrate(connection, migrations, step_timeout=migrate_timeout)
-                self.migrated = tuple(applied)
-            elif pending := await pending_migrations(connection, migrations, deadline=deadline):
-                raise SchemaMismatch(
-                    f"the database's schema lacks {len(pending)} of {len(migrations)} migrations; "
-                    "migrate it first"
+            if not await pending_migrations(connection, self._migrations, deadline=deadline):
+                return
+            async with self._preparing() as (observer, _):
+                applied = await migrate(
+                    connection,
+                    self._migrations,
+                    step_timeout=migrate_timeout,
+                    servers_wait=servers_wait,
+                    locks_wait=wait,
+                    observer=observer,
                 )
-
-    async def _migrate_alone(self, longest_wait: float, migrate_timeout: float) -> None:
-        """Bring the database to this version, if it is not, while no other server runs.
-
-        :raises DatabaseInUse: another server runs.
-        """
-        if not await self._is_outdated():
-            return
-        alone = Lease(self._database.connect_without_limits, timeout=self._timeouts.connect)
-        try:
-            await alone.take(longest_wait)
-            await self._check(migrate_timeout)
-        except DatabaseInUse:
-            if await self._is_outdated():
-                raise
-            # Another node of this version has migrated it, and runs.
-        finally:
-            with trio.CancelScope(shield=True):
-                await alone.release(deadline=trio.current_time() + CLOSE_TIMEOUT)
-
-    async def _is_outdated(self) -> bool:
-        async with self._preparing() as (connection, deadline):
-            return bool(
-                await pending_migrations(connection, shipped_migrations(), deadline=deadline)
-            )
+        self.migrated = tuple(applied)
 
     @asynccontextmanager
     async def _preparing(self) -> AsyncIterator[tuple[DbConnection, float]]:

@@ -1,0 +1,115 @@
+"""Migrations while other programs hold locks: nobody waits long, and who holds them is named."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+import structlog
+import trio
+
+from gbs_actor.store.postgres.connection import DbConnection, connect
+from gbs_actor.store.postgres.lock_waits import LOCK_TIMEOUT, LocksHeld, LockWaits
+from gbs_actor.store.postgres.migrate import Migration, shipped_migrations
+from gbs_actor.store.postgres.store import PostgresStore
+from gbs_actor.store.protocol import StoreError
+from tests.store.other_clients import ask, soon, until_waiting
+
+PRESENT = len(shipped_migrations())
+
+
+@pytest.fixture(autouse=True)
+def _newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this program one whose last migration needs a table's lock."""
+    sql = f"-- compatible down to {PRESENT}\nALTER TABLE gbs ADD COLUMN place text"
+    migrations = [*shipped_migrations(), Migration(PRESENT + 1, "place", sql)]
+    monkeypatch.setattr("gbs_actor.store.postgres.store.shipped_migrations", lambda: migrations)
+
+
+@asynccontextmanager
+async def reading(database_url: str) -> AsyncIterator[DbConnection]:
+    """A program that has read groups, and keeps its transaction open."""
+    report = await connect(
+        database_url, deadline=soon(), settings={"application_name": "monthly report"}
+    )
+    try:
+        await report.execute("BEGIN; SELECT FROM gbs", deadline=soon())
+        yield report
+    finally:
+        report.terminate()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[dict[str, object]]]:
+    """What is logged."""
+    with structlog.testing.capture_logs() as logs:
+        yield logs  # type: ignore[misc]  # mutable mappings
+
+
+async def test_a_migration_gives_up_on_a_lock_and_names_who_holds_it(
+    database_url: str, outside: DbConnection
+) -> None:
+    async with reading(database_url) as report:
+        with pytest.raises(LocksHeld) as raised:
+            await PostgresStore.migrate(database_url, wait=0.0)
+        holder = rf"pid {report.pid} \(monthly report, idle in transaction, since 20\d\d-"
+        assert raised.match(holder)
+        assert raised.match(f"migration {PRESENT + 1:04}_place was rolled back: after 0 s")
+    assert isinstance(raised.value, StoreError)
+    rows = await ask(outside, "SELECT max(version) AS version FROM schema_migration")
+    assert rows[0]["version"] == PRESENT
+    held = await ask(outside, "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'")
+    assert held[0]["n"] == 0
+
+
+async def test_a_migration_is_tried_again_until_the_lock_is_free(
+    database_url: str, logged: list[dict[str, object]]
+) -> None:
+    async with reading(database_url) as report, trio.open_nursery() as nursery:
+        pid = report.pid
+        nursery.start_soon(PostgresStore.migrate, database_url)
+        with trio.fail_after(30):
+            while not any("waiting for locks" in str(line["event"]) for line in logged):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        await report.execute("COMMIT", deadline=soon())
+    (line, *_) = [each for each in logged if "waiting for locks" in str(each["event"])]
+    assert f"pid {pid} (monthly report" in str(line["held_by"])
+    assert [each["event"] for each in logged].count("schema migrated") == 1
+
+
+async def test_others_wait_behind_a_migration_only_as_long_as_it_tries_once(
+    database_url: str, outside: DbConnection
+) -> None:
+    third = await connect(database_url, deadline=soon())
+    async with reading(database_url), trio.open_nursery() as nursery:
+        nursery.start_soon(PostgresStore.migrate, database_url)
+        await until_waiting(outside, 1)
+        # Else it would wait for as long as the report is open.
+        await third.fetch("SELECT FROM gbs", deadline=soon(4 * LOCK_TIMEOUT))
+        nursery.cancel_scope.cancel()
+    third.terminate()
+
+
+async def test_a_deadlock_is_tried_again(outside: DbConnection) -> None:
+    tries = []
+
+    async def step(deadline: float) -> None:
+        tries.append(deadline)
+        if len(tries) == 1:
+            raising = "DO $$ BEGIN RAISE EXCEPTION 'made' USING ERRCODE = '40P01'; END $$"
+            await outside.execute(raising, deadline=deadline)
+
+    await LockWaits(outside, None, longest_wait=10, step_timeout=10).run("a step", step)
+    assert len(tries) == 2
+
+
+async def test_waiting_is_bounded_over_all_steps_together(outside: DbConnection) -> None:
+    async def step(deadline: float) -> None:
+        raising = "DO $$ BEGIN RAISE EXCEPTION 'made' USING ERRCODE = '55P03'; END $$"
+        await outside.execute(raising, deadline=deadline)
+
+    waits = LockWaits(outside, None, longest_wait=0.0, step_timeout=10)
+    for _ in range(2):
+        with pytest.raises(LocksHeld, match="not known by whom"):
+            await waits.run("a step", step)
