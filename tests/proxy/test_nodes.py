@@ -189,6 +189,8 @@ async def test_edits_go_on_while_servers_come_and_go(
                 await end(node)
                 await work.more(3)
                 await trio.to_thread.run_sync(node.start_again)
+
+
 async def test_requests_of_a_session_share_a_connection(nodes: Nodes) -> None:
     async with (
         relay_to(nodes[0]) as relay,
