@@ -16,10 +16,10 @@ def example() -> dict[str, str]:
 
 def test_a_server_is_where_nginx_looks_for_it() -> None:
     node = example()
-    upstream = rf"upstream gbs_node_{node['GBS_NODE']} {{\s+server (\S+)"
-    found = re.search(upstream, NODES_CONFIG.read_text())
-    assert found is not None
-    assert found[1] == f"{node['GBS_HOST']}:{node['GBS_PORT']}"
+    upstreams = rf"upstream gbs_\w+_{node['GBS_NODE']} {{\s+server (\S+)"
+    assert set(re.findall(upstreams, NODES_CONFIG.read_text())) == {
+        f"{node['GBS_HOST']}:{node['GBS_PORT']}"
+    }
 
 
 def test_the_bus_is_where_the_server_looks_for_it() -> None:
