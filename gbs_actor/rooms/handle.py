@@ -336,9 +336,13 @@ class RoomHandle:
     def heed(self, hint: Hint) -> None:
         """Let the room catch up as soon as it can, unless it has what a hint is about by then.
 
-        Without effect for :data:`FALSE_HINT_PAUSE` behind a hint that was false.
+        Without effect for :data:`FALSE_HINT_PAUSE` behind a hint that was false, and where it is
+        late, so that a later one is waiting.
         """
-        if trio.current_time() >= self._heed_from:
+        if trio.current_time() < self._heed_from:
+            return
+        waiting = self._hint
+        if waiting is None or waiting.epoch != hint.epoch or waiting.revision < hint.revision:
             self._hint = hint
             self.mailbox.wake()
 

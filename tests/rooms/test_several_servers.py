@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from gbs_actor.bus.message import read as read_message
 from gbs_actor.lineup.changes import LogEntry, Rejection
 from gbs_actor.lineup.codes import Code
 from gbs_actor.lineup.commands import (
@@ -204,6 +205,20 @@ async def test_hints_that_never_end_hold_up_no_command(autojump_clock: MockClock
             with trio.fail_after(3):
                 accepted(await other.ask(AssignNumber(8, 1)))
             nursery.cancel_scope.cancel()
+
+
+async def test_a_late_hint_does_not_hide_a_later_one(autojump_clock: MockClock) -> None:
+    hub = Hub()
+    async with nodes(2, config=UNSEEN, hub=hub, stores=SlowDeltas) as (a, b):
+        author, viewer = await a.client(1), await b.client(2)
+        await trio.sleep(1)
+        await author.ask(AssignNumber(7, 1))
+        await trio.sleep(0.03)  # the other server reads that change
+        await author.ask(AssignNumber(8, 1))
+        await trio.sleep(0.03)
+        hub.inject(next(data for _, (data,) in hub.sent if read_message(data).hints))
+        await trio.sleep(1)
+        assert contents(viewer.rows) == contents(author.rows)
 
 
 async def test_hints_that_are_false_read_little_and_hold_up_no_command(
