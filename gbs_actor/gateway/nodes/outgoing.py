@@ -22,8 +22,8 @@ DISCARD_WITHIN: Final = 1.0
 """Seconds that the removal of a request may take that is not waited for any more."""
 MAX_IN_FLIGHT: Final = 32
 """Requests to one node that wait for their answers, at most."""
-MAX_OF_ONE: Final = 8
-"""Of these, of one operator."""
+MAX_OF_ONE: Final = 5
+"""Of these, of one operator: fewer than the node serves at the same time."""
 _POLL: Final = 0.05
 """Seconds between two looks for an answer."""
 _WITHDRAW_AFTER: Final = TAKE_WITHIN + 0.5
