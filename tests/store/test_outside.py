@@ -334,6 +334,21 @@ class TestMany:
         assert (await last_entry(desk)).whole
         await check_log(desk)
 
+    async def test_hundreds_of_groups_are_one_change_of_all_of_them(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(
+            outside,
+            "INSERT INTO gbs (retreat_id, number) SELECT 1, n FROM generate_series(101, 601) AS n",
+        )
+        assert await noted(outside) == 1
+        assert not (await delta_of(desk)).complete
+        group = (await desk.loaded()).groups[101]
+        assert (group.revision, group.stamp.revision, group.memo_stamp.revision) == (1, 1, 0)
+        assert group.stamp.author_name == "external"
+        await check_log(desk)
+
     async def test_five_hundred_rows_are_noted_one_by_one(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
