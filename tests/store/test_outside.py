@@ -29,7 +29,7 @@ from gbs_actor.store.postgres.outside import reload
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Delta, RowsLocked
 from gbs_actor.store.verification import verify
-from tests.store.other_clients import ask, soon, until_waiting
+from tests.store.other_clients import ask, locked_retreats, soon, until_waiting
 from tests.store.worlds import Desk
 
 LEADER, WITH_MEMO, WITH_NOTES, PLAIN, OTHER = 1, 2, 3, 4, 5
@@ -334,6 +334,21 @@ class TestMany:
         assert (await last_entry(desk)).whole
         await check_log(desk)
 
+    async def test_hundreds_of_groups_are_one_change_of_all_of_them(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(
+            outside,
+            "INSERT INTO gbs (retreat_id, number) SELECT 1, n FROM generate_series(101, 601) AS n",
+        )
+        assert await noted(outside) == 1
+        assert not (await delta_of(desk)).complete
+        group = (await desk.loaded()).groups[101]
+        assert (group.revision, group.stamp.revision, group.memo_stamp.revision) == (1, 1, 0)
+        assert group.stamp.author_name == "external"
+        await check_log(desk)
+
     async def test_five_hundred_rows_are_noted_one_by_one(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
@@ -576,6 +591,21 @@ class TestRefusals:
             await ask(outside, ASSIGN, PLAIN, 1)
         await delta_of(desk)
         await check_log(desk)
+
+    async def test_whoever_has_the_retreat_locked_is_not_worth_a_word(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        database_url: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """It may be another server, that absorbs the same."""
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, PLAIN, 1)
+        async with other_program(database_url) as other, locked_retreats(other):
+            assert await postgres.absorb() == set()
+        assert await postgres.absorb() == {desk.retreat_id}
+        assert [each for each in caplog.records if each.name == absorbing.__name__] == []
 
 
 class TestOpenTransactions:

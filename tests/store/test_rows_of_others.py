@@ -42,7 +42,7 @@ from tests.store.other_clients import (
 )
 from tests.store.worlds import Desk
 
-WITH_MEMO, PLAIN, OTHER = 2, 4, 5
+WITH_MEMO, MEMBER, PLAIN, OTHER = 2, 3, 4, 5
 
 
 @asynccontextmanager
@@ -272,8 +272,9 @@ class TestHeldRows:
     async def test_a_room_commits_all_but_what_is_on_somebody_whose_change_waits(
         self, postgres: PostgresStore, outside: DbConnection, database_url: str, action: Action
     ) -> None:
-        """Neither is tried again and again, with the retreat locked, until the group is free."""
-        await Desk.of(postgres)
+        """Nor is it tried again and again, with the retreat locked, until the group is free."""
+        desk = await Desk.of(postgres)
+        await desk.do(AssignNumber(MEMBER, 5))
         async with RoomSupervisor(postgres).running() as supervisor:
             client = Client(supervisor, 1)
             await client.join("winter")
@@ -283,7 +284,7 @@ class TestHeldRows:
                     actions: list[Action] = [
                         action,
                         AssignNumber(OTHER, number),
-                        CreateMemo(OTHER, "메모", "") if number else AssignNumber(OTHER, 7),
+                        CreateMemo(MEMBER, "메모", "") if number else AssignNumber(OTHER, 7),
                     ]
                     given = [client.give(client.command(action)) for action in actions]
                     with trio.fail_after(3):

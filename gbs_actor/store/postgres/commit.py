@@ -25,8 +25,7 @@ from gbs_actor.store.postgres.connection import (
 )
 from gbs_actor.store.postgres.database import Database, refused
 from gbs_actor.store.postgres.deltas import DELTA, Deltas, missing
-from gbs_actor.store.postgres.held_rows import LOCK_NOT_AVAILABLE
-from gbs_actor.store.postgres.outside import Outside
+from gbs_actor.store.postgres.outside import LOCK_NOT_AVAILABLE, Outside
 from gbs_actor.store.protocol import (
     Attempt,
     CommitRefused,

@@ -7,10 +7,8 @@ from typing import Final
 
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused
 from gbs_actor.store.postgres.database import Database
-from gbs_actor.store.postgres.outside import Outside
+from gbs_actor.store.postgres.outside import LOCK_NOT_AVAILABLE, Outside
 from gbs_actor.store.rows import RETREAT, RowKey, Table
-
-LOCK_NOT_AVAILABLE: Final = "55P03"
 
 _HELD: Final = """
 WITH head AS (

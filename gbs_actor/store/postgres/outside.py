@@ -23,6 +23,7 @@ from gbs_actor.store.protocol import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+LOCK_NOT_AVAILABLE: Final = "55P03"
 REGISTRATIONS_AT_ONCE: Final = 500
 """Registrations whose changes one transaction absorbs at most; a retreat is locked meanwhile."""
 
@@ -98,8 +99,9 @@ class Outside:
             try:
                 (row,) = await connection.fetch(_ABSORB, retreat_id, part, deadline=deadline)
             except ServerRefused as error:
-                # It stays noted. Other retreats, and reading this one, do not depend on it.
-                if retreat_id not in self._refused:
+                # It stays noted. Other retreats, and reading this one, do not depend on it. Whoever
+                # has the lock may be another server that absorbs the same.
+                if error.sqlstate != LOCK_NOT_AVAILABLE and retreat_id not in self._refused:
                     self._refused.add(retreat_id)
                     log.warning("changes of others in retreat %d stay noted: %s", retreat_id, error)
                 break

@@ -1,6 +1,6 @@
--- What other programs have changed is absorbed in parts, each of so many registrations: ten thousand
--- statements of one transaction do not keep a retreat locked for seconds. Each row is written once,
--- whatever has changed of it.
+-- What other programs have changed is absorbed in parts, each of so many registrations, so that
+-- thousands of statements of one transaction do not keep a retreat locked for seconds. Each row is
+-- written once, whatever has changed of it.
 --
 -- lineup_absorb stays, for servers of earlier versions.
 
@@ -60,7 +60,8 @@ BEGIN
     ) AS locked;
     busy := ARRAY(SELECT id FROM gbs WHERE id = ANY (concerned) AND id <> ALL (free));
     -- Who changes a profile notes the registrations that there are then: not one that another
-    -- transaction is about to commit. So a new one waits until nobody changes its profile.
+    -- transaction is about to commit. So a new one waits until nobody changes its profile. Only one
+    -- whose snapshot is older, above READ COMMITTED, is not seen before the next load.
     SELECT coalesce(array_agg(id), '{}') INTO settled FROM (
         SELECT id FROM user_profile
             WHERE id IN (
