@@ -83,8 +83,10 @@ def name_of(dsn: str) -> str:
 async def run(dsn: str, sql: str) -> None:
     """Run statements as another program."""
     connection = await connect(dsn, deadline=soon())
-    await connection.execute(sql, deadline=soon())
-    connection.terminate()
+    try:
+        await connection.execute(sql, deadline=soon())
+    finally:
+        connection.terminate()
 
 
 def names(plan: Plan) -> list[str]:
@@ -226,7 +228,7 @@ async def test_views_and_types_that_were_lost_are_made_again(
         ),
         (
             "DROP INDEX gbs_of_retreat;"
-            " CREATE UNIQUE INDEX some ON gbs (retreat_id, number) WHERE number < 100",
+            " CREATE UNIQUE INDEX few ON gbs (retreat_id, number) WHERE number < 100",
             "gbs (retreat_id, number) is not unique, which servers rely on (ALTER TABLE gbs ADD",
         ),
         (
