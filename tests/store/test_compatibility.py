@@ -13,6 +13,7 @@ from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.migrate import (
     Migration,
     SchemaMismatch,
+    compatible_down_to,
     migrate,
     pending_migrations,
     shipped_migrations,
@@ -89,6 +90,12 @@ def test_every_shipped_migration_says_it_as_it_has_to() -> None:
     for migration in shipped_migrations():
         lowest = migration.compatible_down_to
         assert lowest is None or lowest < migration.version
+
+
+def test_servers_have_to_be_compatible_with_each_of_several_migrations() -> None:
+    several = [later(20, 18), later(21, 20), later(22, 19)]
+    assert compatible_down_to(several) == 20
+    assert compatible_down_to([*several, later(23, None)]) is None
 
 
 async def test_a_program_accepts_later_migrations_that_are_compatible_with_it(

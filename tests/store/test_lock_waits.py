@@ -113,3 +113,18 @@ async def test_waiting_is_bounded_over_all_steps_together(outside: DbConnection)
     for _ in range(2):
         with pytest.raises(LocksHeld, match="not known by whom"):
             await waits.run("a step", step)
+
+
+async def test_whoever_looks_who_is_in_the_way_can_look_again_at_the_next_step(
+    database_url: str, outside: DbConnection
+) -> None:
+    observer = await connect(database_url, deadline=soon())
+    waits = LockWaits(outside, observer, longest_wait=10, step_timeout=10)
+
+    async def step(deadline: float) -> None:
+        await outside.fetch("SELECT 1", deadline=deadline)
+
+    for _ in range(50):  # some end while it looks
+        await waits.run("a step", step)
+    assert not observer.closed
+    observer.terminate()

@@ -123,7 +123,7 @@ class Lease:
             await self._check(connection, trio.current_time() + self._timeout)
             self._adopt(connection)
         except (ConnectionLost, ServerRefused) as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from None
+            raise StoreUnavailable(f"the database cannot be used: {error}") from None
         finally:
             if self._connection is not connection:
                 connection.terminate()

@@ -64,11 +64,11 @@ async def adopt(
     :raises LocksHeld: another program did not release its locks in time.
     :raises ServerRefused: a statement failed; nothing was added.
     """
-    if not apply:
-        deadline = trio.current_time() + step_timeout
-        async with connection.transaction(deadline=deadline):
-            return await _plan(connection, migrations, role, deadline)
-    plan = Plan((), ())
+    deadline = trio.current_time() + step_timeout
+    async with connection.transaction(deadline=deadline):
+        plan = await _plan(connection, migrations, role, deadline)
+    if not apply or not plan.steps or plan.obstacles:
+        return plan
 
     async def step(deadline: float) -> None:
         nonlocal plan
