@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import LogEntry
@@ -24,7 +25,7 @@ from gbs_actor.lineup.commands import (
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Memo, Registration
 from gbs_actor.store.postgres import outside as absorbing
-from gbs_actor.store.postgres.connection import DbConnection, connect
+from gbs_actor.store.postgres.connection import DbConnection, Row, connect
 from gbs_actor.store.postgres.outside import reload
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Delta, RowsLocked
@@ -505,6 +506,33 @@ class TestParts:
         assert [each.id for each in delta.registrations] == [LEADER, 6]
         assert await noted(outside) == 4
         await desk.loaded()
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    async def test_what_would_take_too_long_is_left_for_the_next_time(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        mock_clock: MockClock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        fetch = DbConnection.fetch
+
+        async def take_long(
+            self: DbConnection, sql: str, *arguments: object, deadline: float
+        ) -> Sequence[Row]:
+            rows = await fetch(self, sql, *arguments, deadline=deadline)
+            if "lineup_absorb_2" in sql:
+                mock_clock.jump(postgres._timeouts.read * 0.4)
+            return rows
+
+        with monkeypatch.context() as patched:
+            patched.setattr(DbConnection, "fetch", take_long)
+            assert await postgres.absorb() == {desk.retreat_id}
+        assert await noted(outside) == 2
+        await postgres.absorb()
         assert await noted(outside) == 0
         await check_log(desk)
 

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from functools import partial
 from typing import Final
 
+import trio
+
 from gbs_actor.store.postgres.connection import (
     ConnectionLost,
     DbConnection,
@@ -94,7 +96,11 @@ class Outside:
         :param count: how many of them, from the first, are to be; others as far as they fit in.
         """
         changed = False
+        # Whoever reads has to have the rest of the time.
+        until = (trio.current_time() + deadline) / 2
         for start in range(0, count or 1, REGISTRATIONS_AT_ONCE):
+            if start and trio.current_time() > until:
+                break  # it is left for the next call
             part = ids[start : start + REGISTRATIONS_AT_ONCE]
             try:
                 (row,) = await connection.fetch(_ABSORB, retreat_id, part, deadline=deadline)
