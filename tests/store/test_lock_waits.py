@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 
 import pytest
 import structlog
 import trio
 
+from gbs_actor.lineup.commands import Assignment, BulkAssign
+from gbs_actor.rooms import Accepted, RoomSupervisor
 from gbs_actor.store.postgres.connection import DbConnection, connect
-from gbs_actor.store.postgres.lock_waits import LOCK_TIMEOUT, LocksHeld, LockWaits
+from gbs_actor.store.postgres.lock_waits import WITHOUT_SERVERS, LocksHeld, LockWaits
 from gbs_actor.store.postgres.migrate import Migration, shipped_migrations
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreError
+from tests.rooms.peers import Client
 from tests.store.other_clients import ask, soon, until_waiting
+from tests.store.worlds import Desk
 
 PRESENT = len(shipped_migrations())
+SHIPPED = "gbs_actor.store.postgres.store.shipped_migrations"
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +30,7 @@ def _newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this program one whose last migration needs a table's lock."""
     sql = f"-- compatible down to {PRESENT}\nALTER TABLE gbs ADD COLUMN place text"
     migrations = [*shipped_migrations(), Migration(PRESENT + 1, "place", sql)]
-    monkeypatch.setattr("gbs_actor.store.postgres.store.shipped_migrations", lambda: migrations)
+    monkeypatch.setattr(SHIPPED, lambda: migrations)
 
 
 @asynccontextmanager
@@ -86,9 +92,36 @@ async def test_others_wait_behind_a_migration_only_as_long_as_it_tries_once(
         nursery.start_soon(PostgresStore.migrate, database_url)
         await until_waiting(outside, 1)
         # Else it would wait for as long as the report is open.
-        await third.fetch("SELECT FROM gbs", deadline=soon(4 * LOCK_TIMEOUT))
+        await third.fetch("SELECT FROM gbs", deadline=soon(4 * WITHOUT_SERVERS))
         nursery.cancel_scope.cancel()
     third.terminate()
+
+
+async def test_whoever_edits_meanwhile_is_not_refused(
+    database_url: str, logged: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        with monkeypatch.context() as former:
+            former.setattr(SHIPPED, shipped_migrations)
+            opening = PostgresStore.open(database_url, node="a")
+            store = await stack.enter_async_context(opening)
+        await Desk.of(store)
+        supervisor = await stack.enter_async_context(RoomSupervisor(store).running())
+        client = Client(supervisor)
+        await client.join("winter")
+        await stack.enter_async_context(reading(database_url))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(PostgresStore.migrate, database_url)
+            with trio.fail_after(60):
+                for number in count():
+                    # In the table whose lock the migration waits for.
+                    group = 1 + number % 9_000
+                    two = (Assignment(3, group), Assignment(4, group))
+                    answer = await client.ask(BulkAssign(two))
+                    assert isinstance(answer, Accepted), answer
+                    if sum("waiting for locks" in str(line["event"]) for line in logged) >= 3:
+                        break
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_deadlock_is_tried_again(outside: DbConnection) -> None:
@@ -100,7 +133,9 @@ async def test_a_deadlock_is_tried_again(outside: DbConnection) -> None:
             raising = "DO $$ BEGIN RAISE EXCEPTION 'made' USING ERRCODE = '40P01'; END $$"
             await outside.execute(raising, deadline=deadline)
 
-    await LockWaits(outside, None, longest_wait=10, step_timeout=10).run("a step", step)
+    await LockWaits(outside, None, lock_timeout=1, longest_wait=10, step_timeout=10).run(
+        "a step", step
+    )
     assert len(tries) == 2
 
 
@@ -109,7 +144,7 @@ async def test_waiting_is_bounded_over_all_steps_together(outside: DbConnection)
         raising = "DO $$ BEGIN RAISE EXCEPTION 'made' USING ERRCODE = '55P03'; END $$"
         await outside.execute(raising, deadline=deadline)
 
-    waits = LockWaits(outside, None, longest_wait=0.0, step_timeout=10)
+    waits = LockWaits(outside, None, lock_timeout=1, longest_wait=0.0, step_timeout=10)
     for _ in range(2):
         with pytest.raises(LocksHeld, match="not known by whom"):
             await waits.run("a step", step)
@@ -119,7 +154,7 @@ async def test_whoever_looks_who_is_in_the_way_can_look_again_at_the_next_step(
     database_url: str, outside: DbConnection
 ) -> None:
     observer = await connect(database_url, deadline=soon())
-    waits = LockWaits(outside, observer, longest_wait=10, step_timeout=10)
+    waits = LockWaits(outside, observer, lock_timeout=1, longest_wait=10, step_timeout=10)
 
     async def step(deadline: float) -> None:
         await outside.fetch("SELECT 1", deadline=deadline)

@@ -19,12 +19,16 @@ from gbs_actor.concurrency import Backoff, background
 from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.protocol import StoreError
 
-LOCK_TIMEOUT: Final = 2.0
-"""Seconds to wait for one lock. Longer than PostgreSQL's deadlock_timeout, at which an autovacuum
-gives way; shorter than commits wait."""
+BESIDE_SERVERS: Final = 0.6
+"""Seconds to wait for one lock while servers run: for as long, edits may wait, too."""
+WITHOUT_SERVERS: Final = 2.0
+"""Seconds to wait for one lock otherwise: longer than PostgreSQL's deadlock_timeout, at which an
+autovacuum gives way."""
 
 _PAUSES: Final = Backoff(initial=0.5, maximum=5.0)
-_LOOK: Final = LOCK_TIMEOUT / 8
+_LOOK: Final = 0.1
+"""Seconds between two looks at who is in the way."""
+_LOOK_TIMEOUT: Final = 2.0
 _IN_THE_WAY: Final = {"55P03", "40P01"}
 """Lock not available, deadlock."""
 
@@ -64,6 +68,7 @@ class LockWaits:
     """Steps, each a transaction, that are tried again while other programs hold locks.
 
     :param observer: finds out who does, while ``connection`` waits; ``None``: nobody is named.
+    :param lock_timeout: seconds to wait for one lock, in one try.
     :param longest_wait: seconds in all, over all steps.
     :param step_timeout: seconds that a step may take.
     """
@@ -73,10 +78,12 @@ class LockWaits:
         connection: DbConnection,
         observer: DbConnection | None,
         *,
+        lock_timeout: float,
         longest_wait: float,
         step_timeout: float,
     ) -> None:
         self._connection = connection
+        self._lock_timeout = lock_timeout
         self._observer = observer
         self._pid = connection.pid
         self._longest_wait = longest_wait
@@ -113,7 +120,7 @@ class LockWaits:
             async with self._connection.transaction(
                 deadline=deadline, commit_timeout=self._step_timeout
             ):
-                limit = f"SET LOCAL lock_timeout = {round(1_000 * LOCK_TIMEOUT)}"
+                limit = f"SET LOCAL lock_timeout = {round(1_000 * self._lock_timeout)}"
                 await self._connection.execute(limit, deadline=deadline)
                 await step(deadline)
         except ServerRefused as error:
@@ -133,7 +140,7 @@ class LockWaits:
             try:
                 with trio.CancelScope(shield=True):  # a cancelled query closes its connection
                     rows = await observer.fetch(
-                        _BLOCKERS, self._pid, deadline=trio.current_time() + LOCK_TIMEOUT
+                        _BLOCKERS, self._pid, deadline=trio.current_time() + _LOOK_TIMEOUT
                     )
             except (ConnectionLost, ServerRefused):
                 return  # the step itself is not concerned

@@ -30,7 +30,7 @@ import trio
 
 from gbs_actor.store.postgres import parameter
 from gbs_actor.store.postgres.connection import DbConnection
-from gbs_actor.store.postgres.lock_waits import LockWaits
+from gbs_actor.store.postgres.lock_waits import BESIDE_SERVERS, WITHOUT_SERVERS, LockWaits
 from gbs_actor.store.postgres.running_servers import DatabaseInUse, exclude_servers, take_locks
 from gbs_actor.store.protocol import StoreError
 
@@ -242,9 +242,10 @@ async def migrate(
             missing := await parameter.missing_parameter(connection, deadline=deadline)
         ):
             raise MigrationRefused(missing)
+        lowest = compatible_down_to(pending)
         await exclude_servers(
             connection,
-            compatible_down_to(pending),
+            lowest,
             pending[-1].version,
             query_timeout=step_timeout,
             longest_wait=servers_wait,
@@ -253,7 +254,13 @@ async def migrate(
         await connection.execute(_CREATE_HISTORY, deadline=deadline)
         if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline):
             await connection.execute(_ADD_COMPATIBILITY, deadline=deadline)
-        locks = LockWaits(connection, observer, longest_wait=locks_wait, step_timeout=step_timeout)
+        locks = LockWaits(
+            connection,
+            observer,
+            lock_timeout=WITHOUT_SERVERS if lowest is None else BESIDE_SERVERS,
+            longest_wait=locks_wait,
+            step_timeout=step_timeout,
+        )
         for migration in pending:
             await locks.run(str(migration), partial(_apply, connection, migration))
             _log.info("schema migrated", version=migration.version, name=migration.name)

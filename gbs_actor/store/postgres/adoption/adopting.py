@@ -11,7 +11,7 @@ import trio
 from gbs_actor.store.postgres.adoption.catalog import Catalog, read_catalog
 from gbs_actor.store.postgres.adoption.comparison import Comparison, Plan, Step
 from gbs_actor.store.postgres.connection import DbConnection, Row
-from gbs_actor.store.postgres.lock_waits import LockWaits
+from gbs_actor.store.postgres.lock_waits import WITHOUT_SERVERS, LockWaits
 from gbs_actor.store.postgres.migrate import (
     Migration,
     history_of,
@@ -81,7 +81,13 @@ async def adopt(
         await exclude_servers(
             connection, None, version, query_timeout=step_timeout, longest_wait=servers_wait
         )
-        locks = LockWaits(connection, observer, longest_wait=locks_wait, step_timeout=step_timeout)
+        locks = LockWaits(
+            connection,
+            observer,
+            lock_timeout=WITHOUT_SERVERS,
+            longest_wait=locks_wait,
+            step_timeout=step_timeout,
+        )
         await locks.run("the adoption", step)
     return plan
 
