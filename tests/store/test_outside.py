@@ -48,6 +48,16 @@ INSERT INTO user_retreat_registration (retreat_id, user_id, gbs_id, is_leader, c
         FROM retreat, person, gbs WHERE gbs.number = 1 RETURNING id
 """
 
+NEW_PROFILE: Final = """
+INSERT INTO user_profile (grade_id, gender, name, phone_number)
+    SELECT min(id), 'MALE', '옛이름', '' FROM grade RETURNING id
+"""
+REGISTER_PROFILE: Final = """
+INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader, current_leader,
+        created_at, updated_at)
+    VALUES (1, $1, false, '', now(), now()) RETURNING id
+"""
+
 
 @asynccontextmanager
 async def other_program(database_url: str) -> AsyncIterator[DbConnection]:
@@ -118,6 +128,22 @@ class TestAbsorbing:
         (before,), (after,) = entry.before, entry.after
         assert (before.registration_id, before.field) == (PLAIN, Field.GBS_NUMBER)
         assert (before.value, before.origin, after.value, after.origin) == (5, 1, 1, 2)
+        await check_log(desk)
+
+    async def test_columns_of_other_programs_may_be_called_anything(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        for table in ("user_retreat_registration", "user_retreat_registration_memo", "gbs"):
+            for name in ("old", "former", "latter", "versions", "before", "new_rows", "memos"):
+                await ask(outside, f"ALTER TABLE {table} ADD COLUMN {name} integer")
+        await ask(outside, ASSIGN, PLAIN, 1)
+        await ask(outside, "UPDATE user_retreat_registration_memo SET text = '복도'")
+        await ask(outside, "UPDATE gbs SET memo = '옥상' WHERE number = 5")
+        delta = await delta_of(desk)
+        fields = {each.field for each in (await last_entry(desk)).after}
+        assert fields == {Field.GBS_NUMBER, Field.LINEUP_MEMO, Field.GBS_MEMO}
+        assert delta.complete
         await check_log(desk)
 
     async def test_a_new_registration_is_in_the_delta(
@@ -543,26 +569,31 @@ class TestNewRegistrations:
         """Neither transaction sees the other: none notes that the registration has this name."""
         desk = await Desk.of(postgres)
         async with other_program(database_url) as profiles:
-            (row,) = await ask(
-                profiles,
-                "INSERT INTO user_profile (grade_id, gender, name, phone_number)"
-                " SELECT min(id), 'MALE', '옛이름', '' FROM grade RETURNING id",
-            )
+            (row,) = await ask(profiles, NEW_PROFILE)
             async with profiles.transaction(f"ISOLATION LEVEL {isolation}", deadline=soon()):
                 await ask(
                     profiles, "UPDATE user_profile SET name = '새이름' WHERE id = $1", row["id"]
                 )
-                (person,) = await ask(
-                    outside,
-                    "INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
-                    " current_leader, created_at, updated_at)"
-                    " VALUES (1, $1, false, '', now(), now()) RETURNING id",
-                    row["id"],
-                )
+                (person,) = await ask(outside, REGISTER_PROFILE, row["id"])
                 desk.board = Board(await desk.loaded())
         delta = await delta_of(desk)
         assert [each.person.name for each in delta.registrations] == ["새이름"]
         assert delta.registrations[0].id == person["id"]
+
+    async def test_a_profile_is_seen_that_a_transaction_changes_which_sees_no_registration(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        async with other_program(database_url) as profiles:
+            (row,) = await ask(profiles, NEW_PROFILE)
+            async with profiles.transaction("ISOLATION LEVEL REPEATABLE READ", deadline=soon()):
+                await ask(profiles, "SELECT FROM gbs")  # its snapshot is of now
+                await ask(outside, REGISTER_PROFILE, row["id"])
+                desk.board = Board(await desk.loaded())
+                await ask(
+                    profiles, "UPDATE user_profile SET name = '새이름' WHERE id = $1", row["id"]
+                )
+        assert [each.person.name for each in (await delta_of(desk)).registrations] == ["새이름"]
 
 
 class TestRefusals:

@@ -22,7 +22,8 @@ LOCK: Final = "SELECT * FROM lineup_lock($1, $2, $3)"
 
 _VERSIONS: Final = """
 SELECT id, revision, removal_revision, epoch,
-       id IN (SELECT retreat_id FROM lineup_outside) AS outside
+       id IN (SELECT retreat_id FROM lineup_outside)
+           OR EXISTS (SELECT FROM lineup_outside_profile) AS outside
     FROM retreat
     WHERE id = ANY ($1 || ARRAY(SELECT DISTINCT retreat_id FROM lineup_outside))
 """

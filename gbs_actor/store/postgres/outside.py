@@ -27,13 +27,7 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 REGISTRATIONS_AT_ONCE: Final = 500
 """Registrations whose changes one transaction absorbs at most; a retreat is locked meanwhile."""
 
-_NOTED: Final = """
-SELECT retreat_id,
-       array_agg(DISTINCT registration_id) FILTER (WHERE registration_id IS NOT NULL)
-           AS registration_ids
-    FROM lineup_outside
-    WHERE $1::bigint[] IS NULL OR retreat_id = ANY ($1) GROUP BY retreat_id ORDER BY retreat_id
-"""
+_NOTED: Final = "SELECT * FROM lineup_noted($1)"
 _ABSORB: Final = "SELECT lineup_absorb_2($1, $2) AS revision"
 _RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
 
@@ -119,7 +113,7 @@ async def _noted(
     """Return the retreats of which changes are noted, and of which registrations, ascending."""
     wanted = None if retreat_ids is None else list(retreat_ids)
     rows = await connection.fetch(_NOTED, wanted, deadline=deadline)
-    return {row["retreat_id"]: row["registration_ids"] or [] for row in rows}
+    return {row["retreat_id"]: row["registration_ids"] for row in rows}
 
 
 async def reload(dsn: str, slug: str, deadline: float) -> bool:
