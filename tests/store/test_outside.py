@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Final
 
 import pytest
@@ -504,6 +505,62 @@ class TestParts:
         assert stamps == [2, 3, 4]
         assert not (await delta_of(desk)).complete
         await check_log(desk)
+
+    async def test_a_check_of_many_retreats_absorbs_for_a_moment_and_the_next_one_goes_on(
+        self, postgres: PostgresStore, outside: DbConnection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(absorbing, "BRIEFLY", 0.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        summer = await Desk.of(postgres, "summer")
+        both = (desk.retreat_id, summer.retreat_id)
+        await ask(outside, "UPDATE gbs SET memo = '옥상' WHERE retreat_id = $1", summer.retreat_id)
+        revisions = []
+        for _ in range(4):
+            versions = await postgres.versions(both)
+            revisions.append(tuple(versions[id_].revision for id_ in both))
+        assert revisions == [(1, 0), (1, 1), (2, 1), (3, 1)]
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    async def test_a_check_of_many_retreats_goes_on_behind_what_is_held(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        database_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(absorbing, "BRIEFLY", 0.0)
+        monkeypatch.setattr(absorbing, "PAUSE_RATIO", 0.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        async with other_program(database_url) as payments, payments.transaction(deadline=soon()):
+            await ask(payments, "SELECT FROM user_retreat_registration WHERE id < 3 FOR UPDATE")
+            for revision in (0, 1, 2, 2):
+                versions = await postgres.versions((desk.retreat_id,))
+                assert versions[desk.retreat_id].revision == revision
+        versions = await postgres.versions((desk.retreat_id,))
+        assert versions[desk.retreat_id].revision == 3
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    async def test_a_check_of_many_retreats_leaves_what_is_held_for_a_while(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        database_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(absorbing, "PAUSE_RATIO", inf)
+        monkeypatch.setattr(absorbing, "LONGEST_PAUSE", 3600.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        async with other_program(database_url) as payments, payments.transaction(deadline=soon()):
+            await ask(payments, "SELECT FROM user_retreat_registration FOR UPDATE")
+            await postgres.versions((desk.retreat_id,))
+        versions = await postgres.versions((desk.retreat_id,))
+        assert versions[desk.retreat_id].revision == 0
+        assert (await desk.loaded()).revision == 3
 
     async def test_what_is_held_does_not_keep_the_next_ones_waiting(
         self, postgres: PostgresStore, outside: DbConnection, database_url: str

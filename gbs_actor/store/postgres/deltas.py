@@ -86,7 +86,7 @@ class Deltas:
         async def read(connection: DbConnection, deadline: float) -> dict[int, RetreatVersion]:
             rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             noted = [row["id"] for row in rows if row["outside"]]
-            if noted and await self._outside.absorb_all(noted, connection, deadline):
+            if noted and await self._outside.absorb_briefly(noted, connection, deadline):
                 rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             return {row["id"]: self.version(row, connection) for row in rows}
 
