@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -285,11 +286,13 @@ class TestAbsorbing:
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
+        await ask(outside, "SET application_name = 'payments'")
         await ask(outside, "UPDATE gbs SET deleted = true WHERE number = 5")
         await delta_of(desk)
         await ask(outside, ASSIGN, PLAIN, 5)
         delta = await delta_of(desk)
         assert [(group.number, group.deleted) for group in delta.groups] == [(5, False)]
+        assert json.loads((await last_entry(desk)).request)["programs"] == ["payments"]
         await check_log(desk)
 
     async def test_what_changes_nothing_is_not_noted(

@@ -241,6 +241,7 @@ DECLARE
     free      bigint[];  -- those that no other transaction holds
     busy      bigint[];  -- the others
     waiting   bigint[];  -- registrations of what is held
+    revived   bigint[];  -- what is noted here of deleted groups
     all_people bigint[] := '{}';  -- of the whole retreat, where a field of all of them has changed
     all_groups bigint[] := '{}';
     outcome   record;
@@ -289,13 +290,17 @@ BEGIN
     );
 
     -- A deleted group that somebody was put into is there again.
-    INSERT INTO lineup_outside (retreat_id, group_ids, before)
-        SELECT p_retreat_id, ARRAY[gbs.id], '{"exists": false}' FROM gbs
-            WHERE gbs.id = ANY (free) AND gbs.deleted AND EXISTS (
-                SELECT FROM user_retreat_registration AS member
-                    WHERE member.retreat_id = p_retreat_id AND member.gbs_id = gbs.id
-            );
-    IF FOUND THEN
+    WITH added AS (
+        INSERT INTO lineup_outside (retreat_id, group_ids, before)
+            SELECT p_retreat_id, ARRAY[gbs.id], '{"exists": false}' FROM gbs
+                WHERE gbs.id = ANY (free) AND gbs.deleted AND EXISTS (
+                    SELECT FROM user_retreat_registration AS member
+                        WHERE member.retreat_id = p_retreat_id AND member.gbs_id = gbs.id
+                )
+            RETURNING id
+    )
+    SELECT coalesce(array_agg(id), '{}') INTO revived FROM added;
+    IF revived <> '{}' THEN
         UPDATE gbs SET deleted = false
             WHERE gbs.id = ANY (free) AND gbs.deleted AND EXISTS (
                 SELECT FROM user_retreat_registration AS member
@@ -387,7 +392,9 @@ BEGIN
                ORDER BY registration_id
            ) AS removed,
            ARRAY(SELECT DISTINCT unnest(group_ids) FROM taken) AS group_ids,
-           ARRAY(SELECT DISTINCT program FROM taken ORDER BY program) AS programs,
+           ARRAY(
+               SELECT DISTINCT program FROM taken WHERE id <> ALL (revived) ORDER BY program
+           ) AS programs,
            coalesce((SELECT jsonb_agg(jsonb_build_object('field', field, 'value', before,
                'origin', origin) || subject ORDER BY position) FROM changed), '[]') AS before,
            coalesce((SELECT jsonb_agg(jsonb_build_object('field', field, 'value', after,
