@@ -332,6 +332,26 @@ async def test_the_servers_user_gets_the_rights_it_needs(existing_url: str, role
         await desk.do(CreateMemo(3, "창가", "#FFCC00"))
 
 
+async def test_the_servers_user_can_absorb_what_other_programs_change(
+    existing_url: str, role: str
+) -> None:
+    await PostgresStore.adopt(existing_url, role=role, apply=True)
+    async with PostgresStore.open(f"{existing_url}&role={role}") as store:
+        await run(
+            existing_url,
+            "UPDATE user_retreat_registration SET is_leader = true WHERE id = 3;"
+            "UPDATE user_profile SET name = '개명';"
+            "INSERT INTO user_profile (id, grade_id, gender, name, phone_number)"
+            " VALUES (7, 1, 'MALE', '새사람', '010');"
+            "INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
+            " current_leader, created_at, updated_at) VALUES (1, 7, false, '', now(), now())",
+        )
+        assert list(await store.absorb()) == [1]
+        desk = await Desk.of(store)
+        await desk.do(AssignNumber(2, 7))
+        assert await store.absorb() == set()
+
+
 async def test_rights_that_are_missing_are_explained(existing_url: str, role: str) -> None:
     url = f"{existing_url}&role={role}"
     plan = await PostgresStore.adopt(url, role="nobody_of_this_name")

@@ -11,6 +11,7 @@ from gbs_actor.store.postgres.connection import DbConnection
 from gbs_actor.store.postgres.running_servers import LOCK_KEY, DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import StoreUnavailable
+from gbs_actor.store.rows import RowKey, Table
 from tests.rooms.peers import Client
 from tests.store.fixtures import PostgresCluster
 from tests.store.other_clients import ask, steal_lock, terminate_others
@@ -93,6 +94,26 @@ async def test_nothing_is_committed_while_another_server_has_the_lock(
         await ask(outside, "SELECT pg_advisory_unlock($1)", LOCK_KEY)
         await until_held(store)
         await desk.do(AssignNumber(4, 1))
+
+
+async def test_nothing_is_absorbed_while_another_server_has_the_lock(
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
+) -> None:
+    """It may be migrating."""
+    async with PostgresStore.open(database_url, database_connect_timeout=0.5) as store:
+        desk = await Desk.of(store)
+        await steal_lock(outside, postgres_cluster, database_url, LOCK_KEY)
+        with pytest.raises(StoreUnavailable, match="another server"):
+            await store.ping()
+        await ask(outside, "UPDATE user_retreat_registration SET lineup_number = 7 WHERE id = 4")
+        assert await store.absorb() == set()
+        assert (await store.versions((desk.retreat_id,)))[desk.retreat_id].revision == 0
+        assert (await desk.loaded()).revision == 0
+        await store.held_rows(desk.retreat_id, (RowKey(Table.REGISTRATION, 4),))
+        assert (await desk.loaded()).revision == 0
+        await ask(outside, "SELECT pg_advisory_unlock($1)", LOCK_KEY)
+        await until_held(store)
+        assert await store.absorb() == {desk.retreat_id}
 
 
 async def test_a_lock_that_was_taken_again_is_an_interruption(

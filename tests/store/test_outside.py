@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Final
 
 import pytest
@@ -47,6 +49,16 @@ INSERT INTO user_retreat_registration (retreat_id, user_id, gbs_id, is_leader, c
         created_at, updated_at)
     SELECT retreat.id, person.id, gbs.id, false, '', now(), now()
         FROM retreat, person, gbs WHERE gbs.number = 1 RETURNING id
+"""
+
+NEW_PROFILE: Final = """
+INSERT INTO user_profile (grade_id, gender, name, phone_number)
+    SELECT min(id), 'MALE', '옛이름', '' FROM grade RETURNING id
+"""
+REGISTER_PROFILE: Final = """
+INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader, current_leader,
+        created_at, updated_at)
+    VALUES (1, $1, false, '', now(), now()) RETURNING id
 """
 
 
@@ -119,6 +131,22 @@ class TestAbsorbing:
         (before,), (after,) = entry.before, entry.after
         assert (before.registration_id, before.field) == (PLAIN, Field.GBS_NUMBER)
         assert (before.value, before.origin, after.value, after.origin) == (5, 1, 1, 2)
+        await check_log(desk)
+
+    async def test_columns_of_other_programs_may_be_called_anything(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        for table in ("user_retreat_registration", "user_retreat_registration_memo", "gbs"):
+            for name in ("old", "former", "latter", "versions", "before", "new_rows", "memos"):
+                await ask(outside, f"ALTER TABLE {table} ADD COLUMN {name} integer")
+        await ask(outside, ASSIGN, PLAIN, 1)
+        await ask(outside, "UPDATE user_retreat_registration_memo SET text = '복도'")
+        await ask(outside, "UPDATE gbs SET memo = '옥상' WHERE number = 5")
+        delta = await delta_of(desk)
+        fields = {each.field for each in (await last_entry(desk)).after}
+        assert fields == {Field.GBS_NUMBER, Field.LINEUP_MEMO, Field.GBS_MEMO}
+        assert delta.complete
         await check_log(desk)
 
     async def test_a_new_registration_is_in_the_delta(
@@ -259,11 +287,13 @@ class TestAbsorbing:
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
         desk = await Desk.of(postgres)
+        await ask(outside, "SET application_name = 'payments'")
         await ask(outside, "UPDATE gbs SET deleted = true WHERE number = 5")
         await delta_of(desk)
         await ask(outside, ASSIGN, PLAIN, 5)
         delta = await delta_of(desk)
         assert [(group.number, group.deleted) for group in delta.groups] == [(5, False)]
+        assert json.loads((await last_entry(desk)).request)["programs"] == ["payments"]
         await check_log(desk)
 
     async def test_what_changes_nothing_is_not_noted(
@@ -480,6 +510,62 @@ class TestParts:
         assert not (await delta_of(desk)).complete
         await check_log(desk)
 
+    async def test_a_check_of_many_retreats_absorbs_for_a_moment_and_the_next_one_goes_on(
+        self, postgres: PostgresStore, outside: DbConnection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(absorbing, "BRIEFLY", 0.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        summer = await Desk.of(postgres, "summer")
+        both = (desk.retreat_id, summer.retreat_id)
+        await ask(outside, "UPDATE gbs SET memo = '옥상' WHERE retreat_id = $1", summer.retreat_id)
+        revisions = []
+        for _ in range(4):
+            versions = await postgres.versions(both)
+            revisions.append(tuple(versions[id_].revision for id_ in both))
+        assert revisions == [(1, 0), (1, 1), (2, 1), (3, 1)]
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    async def test_a_check_of_many_retreats_goes_on_behind_what_is_held(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        database_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(absorbing, "BRIEFLY", 0.0)
+        monkeypatch.setattr(absorbing, "PAUSE_RATIO", 0.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        async with other_program(database_url) as payments, payments.transaction(deadline=soon()):
+            await ask(payments, "SELECT FROM user_retreat_registration WHERE id < 3 FOR UPDATE")
+            for revision in (0, 1, 2, 2):
+                versions = await postgres.versions((desk.retreat_id,))
+                assert versions[desk.retreat_id].revision == revision
+        versions = await postgres.versions((desk.retreat_id,))
+        assert versions[desk.retreat_id].revision == 3
+        assert await noted(outside) == 0
+        await check_log(desk)
+
+    async def test_a_check_of_many_retreats_leaves_what_is_held_for_a_while(
+        self,
+        postgres: PostgresStore,
+        outside: DbConnection,
+        database_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(absorbing, "PAUSE_RATIO", inf)
+        monkeypatch.setattr(absorbing, "LONGEST_PAUSE", 3600.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        async with other_program(database_url) as payments, payments.transaction(deadline=soon()):
+            await ask(payments, "SELECT FROM user_retreat_registration FOR UPDATE")
+            await postgres.versions((desk.retreat_id,))
+        versions = await postgres.versions((desk.retreat_id,))
+        assert versions[desk.retreat_id].revision == 0
+        assert (await desk.loaded()).revision == 3
+
     async def test_what_is_held_does_not_keep_the_next_ones_waiting(
         self, postgres: PostgresStore, outside: DbConnection, database_url: str
     ) -> None:
@@ -571,26 +657,31 @@ class TestNewRegistrations:
         """Neither transaction sees the other: none notes that the registration has this name."""
         desk = await Desk.of(postgres)
         async with other_program(database_url) as profiles:
-            (row,) = await ask(
-                profiles,
-                "INSERT INTO user_profile (grade_id, gender, name, phone_number)"
-                " SELECT min(id), 'MALE', '옛이름', '' FROM grade RETURNING id",
-            )
+            (row,) = await ask(profiles, NEW_PROFILE)
             async with profiles.transaction(f"ISOLATION LEVEL {isolation}", deadline=soon()):
                 await ask(
                     profiles, "UPDATE user_profile SET name = '새이름' WHERE id = $1", row["id"]
                 )
-                (person,) = await ask(
-                    outside,
-                    "INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader,"
-                    " current_leader, created_at, updated_at)"
-                    " VALUES (1, $1, false, '', now(), now()) RETURNING id",
-                    row["id"],
-                )
+                (person,) = await ask(outside, REGISTER_PROFILE, row["id"])
                 desk.board = Board(await desk.loaded())
         delta = await delta_of(desk)
         assert [each.person.name for each in delta.registrations] == ["새이름"]
         assert delta.registrations[0].id == person["id"]
+
+    async def test_a_profile_is_seen_that_a_transaction_changes_which_sees_no_registration(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        async with other_program(database_url) as profiles:
+            (row,) = await ask(profiles, NEW_PROFILE)
+            async with profiles.transaction("ISOLATION LEVEL REPEATABLE READ", deadline=soon()):
+                await ask(profiles, "SELECT FROM gbs")  # its snapshot is of now
+                await ask(outside, REGISTER_PROFILE, row["id"])
+                desk.board = Board(await desk.loaded())
+                await ask(
+                    profiles, "UPDATE user_profile SET name = '새이름' WHERE id = $1", row["id"]
+                )
+        assert [each.person.name for each in (await delta_of(desk)).registrations] == ["새이름"]
 
 
 class TestRefusals:

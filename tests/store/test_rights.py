@@ -11,6 +11,7 @@ import pytest
 from gbs_actor.store.postgres.connection import DbConnection, ServerRefused
 from gbs_actor.store.postgres.store import PostgresStore
 from tests.store.other_clients import ask
+from tests.store.worlds import Desk
 
 REGISTRATIONS: Final = (
     "user_retreat_registration, user_retreat_registration_memo, user_retreat_registration_schedule,"
@@ -80,6 +81,29 @@ async def test_who_may_write_registrations_reaches_nothing_of_the_servers(
 ) -> None:
     with pytest.raises(ServerRefused, match=r"\(42501\)"):  # insufficient_privilege
         await ask(program, statement)
+
+
+FORGED: Final = """
+CREATE FUNCTION jsonb_build_object(text, boolean) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'called as %', current_user;
+END
+$$
+"""
+"""It matches what triggers call better than the function of PostgreSQL."""
+
+
+async def test_triggers_call_no_function_that_others_have_created(
+    postgres: PostgresStore, program: DbConnection
+) -> None:
+    await Desk.of(postgres)
+    (row,) = await ask(program, "SELECT current_user AS role, current_schema() AS schema")
+    await ask(program, "RESET ROLE")
+    await ask(program, f"GRANT CREATE ON SCHEMA {row['schema']} TO {row['role']}")
+    await ask(program, f"SET ROLE {row['role']}")
+    await ask(program, FORGED)
+    await ask(program, "UPDATE user_retreat_registration SET is_leader = NOT is_leader")
+    await ask(program, "UPDATE gbs SET number = number + 50")
 
 
 async def test_it_takes_no_more_to_write_registrations(program: DbConnection) -> None:

@@ -22,7 +22,8 @@ LOCK: Final = "SELECT * FROM lineup_lock($1, $2, $3)"
 
 _VERSIONS: Final = """
 SELECT id, revision, removal_revision, epoch,
-       id IN (SELECT retreat_id FROM lineup_outside) AS outside
+       id IN (SELECT retreat_id FROM lineup_outside)
+           OR EXISTS (SELECT FROM lineup_outside_profile) AS outside
     FROM retreat
     WHERE id = ANY ($1 || ARRAY(SELECT DISTINCT retreat_id FROM lineup_outside))
 """
@@ -85,7 +86,7 @@ class Deltas:
         async def read(connection: DbConnection, deadline: float) -> dict[int, RetreatVersion]:
             rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             noted = [row["id"] for row in rows if row["outside"]]
-            if noted and await self._outside.absorb_all(noted, connection, deadline):
+            if noted and await self._outside.absorb_briefly(noted, connection, deadline):
                 rows = await connection.fetch(_VERSIONS, ids, deadline=deadline)
             return {row["id"]: self.version(row, connection) for row in rows}
 

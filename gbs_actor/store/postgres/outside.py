@@ -7,8 +7,11 @@ time and on any server. What open transactions hold is left for later, so it nev
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -29,24 +32,39 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 REGISTRATIONS_AT_ONCE: Final = 500
 """Registrations whose changes one transaction absorbs at most; a retreat is locked meanwhile."""
 
-_NOTED: Final = """
-SELECT retreat_id,
-       array_agg(DISTINCT registration_id) FILTER (WHERE registration_id IS NOT NULL)
-           AS registration_ids
-    FROM lineup_outside
-    WHERE $1::bigint[] IS NULL OR retreat_id = ANY ($1) GROUP BY retreat_id ORDER BY retreat_id
-"""
+BRIEFLY: Final = 0.2
+"""Seconds after which a check of many retreats begins no other part."""
+PAUSE_RATIO: Final = 5.0
+"""How many times as long as it took in vain such checks leave a retreat, of which all is held."""
+LONGEST_PAUSE: Final = 1.0
+"""Seconds that they leave it at most."""
+
+_NOTED: Final = "SELECT * FROM lineup_noted($1)"
 _ABSORB: Final = "SELECT lineup_absorb_2($1, $2) AS revision"
 _RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A retreat of which a check has not absorbed all."""
+
+    next_id: int
+    """The registration to begin with: those before it may be held for long."""
+    tried_at: float
+    paused_until: float
+
+
 class Outside:
-    """Absorbs what other programs have changed, in whichever retreat."""
+    """Absorbs what other programs have changed, in whichever retreat.
+
+    But nothing without the lease: a migration may be changing the tables.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._refused: set[int] = set()
         """Retreats whose changes could not be absorbed when that was last tried."""
+        self._unfinished: dict[int, _Unfinished] = {}
 
     async def absorb(self) -> set[int]:
         """See :meth:`Store.absorb() <gbs_actor.store.protocol.Store.absorb>`.
@@ -64,11 +82,57 @@ class Outside:
 
         :param retreat_ids: ``None``: all.
         """
-        changed = set()
+        changed: set[int] = set()
+        if not self._database.lease.held:
+            return changed
         for retreat_id, ids in (await _noted(retreat_ids, connection, deadline)).items():
-            if await self._absorb_parts(retreat_id, ids, len(ids), connection, deadline):
+            done, _ = await self._absorb_parts(retreat_id, ids, len(ids), connection, deadline)
+            if done:
                 changed.add(retreat_id)
         return changed
+
+    async def absorb_briefly(
+        self, retreat_ids: Collection[int], connection: DbConnection, deadline: float
+    ) -> bool:
+        """Absorb what was noted of retreats, for :data:`BRIEFLY`; return whether anything was.
+
+        The next call goes on. One retreat keeps those who wait for others no longer than that, and
+        while transactions hold all that was noted of it, seldom.
+        """
+        now = trio.current_time()
+        until = now + BRIEFLY
+        due = [
+            id_
+            for id_ in retreat_ids
+            if id_ not in self._unfinished or self._unfinished[id_].paused_until <= now
+        ]
+        if not due or not self._database.lease.held:
+            return False
+        changed = False
+        noted = await _noted(due, connection, deadline)
+        for position, retreat_id in enumerate(sorted(noted, key=self._tried_at)):
+            started = trio.current_time()
+            if position and started >= until:
+                break
+            ids = noted[retreat_id]
+            if (former := self._unfinished.pop(retreat_id, None)) is not None:
+                first = bisect_left(ids, former.next_id)
+                ids = ids[first:] + ids[:first]
+            done, tried = await self._absorb_parts(
+                retreat_id, ids, len(ids), connection, deadline, until=until
+            )
+            changed |= done
+            if tried < len(ids) or not done:
+                now = trio.current_time()
+                pause = 0.0 if done else min(PAUSE_RATIO * (now - started), LONGEST_PAUSE)
+                next_id = ids[tried] if tried < len(ids) else 0
+                self._unfinished[retreat_id] = _Unfinished(next_id, started, now + pause)
+        return changed
+
+    def _tried_at(self, retreat_id: int) -> float:
+        """Sort what was tried last behind the others."""
+        former = self._unfinished.get(retreat_id)
+        return -inf if former is None else former.tried_at
 
     async def absorb_first(
         self,
@@ -81,6 +145,8 @@ class Outside:
 
         What is noted of them still, transactions hold that are open.
         """
+        if not self._database.lease.held:
+            return
         first = frozenset(registration_ids)
         for ids in (await _noted((retreat_id,), connection, deadline)).values():
             ids.sort(key=lambda id_: id_ not in first)
@@ -88,35 +154,46 @@ class Outside:
             await self._absorb_parts(retreat_id, ids, count, connection, deadline)
 
     async def _absorb_parts(
-        self, retreat_id: int, ids: list[int], count: int, connection: DbConnection, deadline: float
-    ) -> bool:
-        """Absorb what was noted of a retreat, part by part; return whether anything was.
+        self,
+        retreat_id: int,
+        ids: list[int],
+        count: int,
+        connection: DbConnection,
+        deadline: float,
+        *,
+        until: float = inf,
+    ) -> tuple[bool, int]:
+        """Absorb what was noted of a retreat, part by part.
+
+        Return whether anything was, and how many of the registrations were tried.
 
         :param ids: registrations.
         :param count: how many of them, from the first, are to be; others as far as they fit in.
+        :param until: Trio time from which no other part is begun.
         """
         changed = False
         # Whoever reads has to have the rest of the time.
-        until = (trio.current_time() + deadline) / 2
+        until = min(until, (trio.current_time() + deadline) / 2)
         for start in range(0, count or 1, REGISTRATIONS_AT_ONCE):
-            if start and trio.current_time() > until:
-                break  # it is left for the next call
-            part = ids[start : start + REGISTRATIONS_AT_ONCE]
+            if start and trio.current_time() >= until:
+                return changed, start
+            end = start + REGISTRATIONS_AT_ONCE
             try:
-                (row,) = await connection.fetch(_ABSORB, retreat_id, part, deadline=deadline)
+                (row,) = await connection.fetch(
+                    _ABSORB, retreat_id, ids[start:end], deadline=deadline
+                )
             except ServerRefused as error:
                 # It stays noted. Other retreats, and reading this one, do not depend on it. Whoever
                 # has the lock may be another server that absorbs the same.
                 if error.sqlstate != LOCK_NOT_AVAILABLE and retreat_id not in self._refused:
                     self._refused.add(retreat_id)
                     log.warning("changes of others in retreat %d stay noted: %s", retreat_id, error)
-                break
+                return changed, end
             changed |= row["revision"] is not None
-        else:
-            if retreat_id in self._refused:
-                self._refused.remove(retreat_id)
-                log.info("changes of others in retreat %d are absorbed again", retreat_id)
-        return changed
+        if retreat_id in self._refused:
+            self._refused.remove(retreat_id)
+            log.info("changes of others in retreat %d are absorbed again", retreat_id)
+        return changed, len(ids)
 
 
 async def _noted(
@@ -125,7 +202,7 @@ async def _noted(
     """Return the retreats of which changes are noted, and of which registrations, ascending."""
     wanted = None if retreat_ids is None else list(retreat_ids)
     rows = await connection.fetch(_NOTED, wanted, deadline=deadline)
-    return {row["retreat_id"]: row["registration_ids"] or [] for row in rows}
+    return {row["retreat_id"]: row["registration_ids"] for row in rows}
 
 
 async def reload(dsn: str, slug: str, deadline: float) -> bool:

@@ -27,7 +27,8 @@ from gbs_actor.store.protocol import RetreatVersion
 
 RETREAT = """
 SELECT id, revision, removal_revision, epoch,
-       EXISTS (SELECT FROM lineup_outside WHERE retreat_id = retreat.id) AS outside
+       EXISTS (SELECT FROM lineup_outside WHERE retreat_id = retreat.id)
+           OR EXISTS (SELECT FROM lineup_outside_profile) AS outside
     FROM retreat WHERE slug = $1
 """
 

@@ -1,8 +1,230 @@
 -- What other programs have changed is absorbed in parts, each of so many registrations, so that
 -- thousands of statements of one transaction do not keep a retreat locked for seconds. Each row is
--- written once, whatever has changed of it.
+-- written once, whatever has changed of it. Profiles are noted by themselves.
 --
 -- lineup_absorb stays, for servers of earlier versions.
+
+-- Profiles that were changed, by statement. Whose registrations they are is looked up when that is
+-- absorbed: another transaction may be about to register somebody.
+CREATE TABLE lineup_outside_profile (
+    id       bigint   GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_ids bigint[] NOT NULL,
+    at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    program  text     NOT NULL DEFAULT current_setting('application_name')
+);
+
+-- As before, but for profiles; and whatever the columns of other programs are called, and whoever
+-- may create functions beside the tables: those would be called with the rights of this one's owner.
+CREATE OR REPLACE FUNCTION lineup_note_outside() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    formers text;  -- query: the rows that have changed, as they were
+    latters text;  -- query: and as they are
+    meaning text;  -- query: what that is for retreats
+BEGIN
+    CASE TG_OP
+        WHEN 'INSERT' THEN
+            formers := 'SELECT * FROM new_rows WHERE false';
+            latters := 'SELECT * FROM new_rows';
+        WHEN 'DELETE' THEN
+            formers := 'SELECT * FROM old_rows';
+            latters := 'SELECT * FROM old_rows WHERE false';
+        ELSE
+            -- As texts: a column of another program may be of a type that has no equality.
+            formers := 'SELECT * FROM old_rows AS former
+                WHERE (former.*)::text NOT IN (SELECT (latter.*)::text FROM new_rows AS latter)';
+            latters := 'SELECT * FROM new_rows AS latter
+                WHERE (latter.*)::text NOT IN (SELECT (former.*)::text FROM old_rows AS former)';
+    END CASE;
+    IF TG_TABLE_NAME = 'user_profile' THEN
+        EXECUTE format($note$
+            INSERT INTO %I.lineup_outside_profile (user_ids)
+                SELECT array_agg(id)
+                    FROM (SELECT id FROM (%s) AS each UNION SELECT id FROM (%s) AS each) AS changed
+                    HAVING count(*) > 0
+        $note$, TG_TABLE_SCHEMA, formers, latters);
+        RETURN NULL;
+    END IF;
+    meaning := CASE TG_TABLE_NAME
+        WHEN 'user_retreat_registration' THEN $meaning$
+            SELECT retreat_id, id AS registration_id,
+                   array_remove(ARRAY[former.gbs_id, latter.gbs_id], NULL) AS group_ids,
+                   CASE WHEN latter.user_id IS NULL THEN '{}' ELSE
+                       CASE WHEN former.gbs_id IS DISTINCT FROM latter.gbs_id
+                           THEN jsonb_build_object('gbsNumber', gbs.number) ELSE '{}' END
+                       || CASE WHEN coalesce(former.is_leader, false) <> latter.is_leader
+                           THEN jsonb_build_object('isLeader', NOT latter.is_leader) ELSE '{}' END
+                       || CASE WHEN coalesce(former.current_leader, '') <> latter.current_leader
+                           THEN jsonb_build_object(
+                               'currentLeader', coalesce(former.current_leader, ''))
+                           ELSE '{}' END
+                       || CASE WHEN former.lineup_number IS DISTINCT FROM latter.lineup_number
+                           THEN jsonb_build_object('lineupNumber', former.lineup_number)
+                           ELSE '{}' END
+                   END AS before,
+                   false AS whole
+                FROM formers AS former
+                FULL JOIN latters AS latter USING (retreat_id, id)
+                LEFT JOIN (SELECT id AS gbs_id, number FROM %1$I.gbs) AS gbs
+                    ON gbs.gbs_id = former.gbs_id
+        $meaning$
+        WHEN 'user_retreat_registration_memo' THEN $meaning$
+            SELECT registration.retreat_id, registration.id AS registration_id,
+                   '{}'::bigint[] AS group_ids,
+                   CASE WHEN memos.former IS DISTINCT FROM memos.latter
+                       THEN jsonb_build_object('lineupMemo', memos.former) ELSE '{}' END AS before,
+                   false AS whole
+                FROM (
+                    SELECT registration_id,
+                           jsonb_agg(memo) FILTER (WHERE live AND former) -> 0 AS former,
+                           jsonb_agg(memo) FILTER (WHERE live AND NOT former) -> 0 AS latter
+                        FROM (
+                            SELECT registration_id, former,
+                                   kind = 'LINEUP_STAFF' AND deleted_at IS NULL AS live,
+                                   jsonb_build_object('memoId', id, 'memo', text, 'color', color)
+                                       AS memo
+                                FROM (
+                                    SELECT true AS former, registration_id, kind, deleted_at,
+                                           id, text, color FROM formers
+                                    UNION ALL
+                                    SELECT false, registration_id, kind, deleted_at,
+                                           id, text, color FROM latters
+                                ) AS version
+                        ) AS each
+                        GROUP BY registration_id
+                ) AS memos
+                JOIN %1$I.user_retreat_registration AS registration
+                    ON registration.id = memos.registration_id
+        $meaning$
+        WHEN 'user_retreat_registration_schedule' THEN $meaning$
+            SELECT registration.retreat_id, registration.id AS registration_id,
+                   array_remove(ARRAY[registration.gbs_id], NULL) AS group_ids,
+                   '{}'::jsonb AS before, false AS whole
+                FROM %1$I.user_retreat_registration AS registration
+                WHERE registration.id IN (
+                    SELECT registration_id FROM formers
+                    UNION ALL SELECT registration_id FROM latters
+                )
+        $meaning$
+        WHEN 'gbs' THEN $meaning$
+            SELECT retreat_id, NULL::bigint AS registration_id, ARRAY[id] AS group_ids,
+                   CASE WHEN latter.number IS NULL OR former.number <> latter.number
+                       THEN jsonb_build_object('gbsNumber', true) ELSE '{}' END
+                   || CASE WHEN coalesce(former.memo, '') IS DISTINCT FROM latter.memo
+                       THEN jsonb_build_object('gbsMemo', coalesce(former.memo, ''))
+                       ELSE '{}' END
+                   || CASE WHEN coalesce(NOT former.deleted, false) <> NOT latter.deleted
+                       THEN jsonb_build_object('exists', coalesce(NOT former.deleted, false))
+                       ELSE '{}' END
+                   AS before,
+                   latter.number IS NULL OR coalesce(former.number <> latter.number, false)
+                       AS whole
+                FROM formers AS former FULL JOIN latters AS latter USING (retreat_id, id)
+        $meaning$
+        WHEN 'retreat_registration_schedule' THEN $meaning$
+            SELECT DISTINCT retreat_id, NULL::bigint AS registration_id,
+                   '{}'::bigint[] AS group_ids, '{}'::jsonb AS before, true AS whole
+                FROM (
+                    SELECT retreat_id FROM formers UNION ALL SELECT retreat_id FROM latters
+                ) AS changed
+        $meaning$
+        WHEN 'grade' THEN $meaning$
+            SELECT DISTINCT registration.retreat_id, NULL::bigint AS registration_id,
+                   '{}'::bigint[] AS group_ids, '{}'::jsonb AS before, true AS whole
+                FROM %1$I.user_retreat_registration AS registration
+                JOIN %1$I.user_profile AS profile ON profile.id = registration.user_id
+                WHERE profile.grade_id IN (
+                    SELECT id FROM formers UNION ALL SELECT id FROM latters
+                )
+        $meaning$
+        WHEN 'univ_group' THEN $meaning$
+            SELECT DISTINCT registration.retreat_id, NULL::bigint AS registration_id,
+                   '{}'::bigint[] AS group_ids, '{}'::jsonb AS before, true AS whole
+                FROM %1$I.user_retreat_registration AS registration
+                JOIN %1$I.user_profile AS profile ON profile.id = registration.user_id
+                JOIN %1$I.grade AS grade ON grade.id = profile.grade_id
+                WHERE grade.univ_group_id IN (
+                    SELECT id FROM formers UNION ALL SELECT id FROM latters
+                )
+        $meaning$
+    END;
+    EXECUTE format($note$
+        WITH formers AS (%2$s), latters AS (%3$s), found AS (%4$s), many AS (
+            SELECT retreat_id FROM found GROUP BY retreat_id
+                HAVING count(*) > 500 OR bool_or(whole)
+        )
+        INSERT INTO %1$I.lineup_outside (retreat_id, registration_id, group_ids, before, whole)
+            SELECT retreat_id, registration_id, group_ids, before, false FROM found
+                WHERE retreat_id NOT IN (TABLE many)
+            UNION ALL
+            SELECT retreat_id, NULL, '{}',
+                   coalesce(
+                       jsonb_object_agg(field, true) FILTER (WHERE field IS NOT NULL), '{}'
+                   ),
+                   true
+                FROM found LEFT JOIN LATERAL jsonb_object_keys(before) AS field ON true
+                WHERE retreat_id IN (TABLE many) GROUP BY retreat_id
+    $note$, TG_TABLE_SCHEMA, formers, latters, format(meaning, TG_TABLE_SCHEMA));
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION lineup_note_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO %1$I.lineup_outside (retreat_id, before, whole)'
+        ' SELECT id, $1, true FROM %1$I.retreat', TG_TABLE_SCHEMA
+    ) USING TG_ARGV[0]::jsonb;
+    RETURN NULL;
+END
+$$;
+
+-- Returns the retreats of which changes are noted, and of which registrations, ascending; NULL: of
+-- any retreat. What was noted of profiles, is then noted of registrations.
+CREATE FUNCTION lineup_noted(p_retreat_ids bigint[])
+    RETURNS TABLE (retreat_id bigint, registration_ids bigint[]) LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF EXISTS (SELECT FROM lineup_outside_profile) THEN
+        WITH taken AS (
+            DELETE FROM lineup_outside_profile
+                WHERE id IN (
+                    -- Others may be doing the same.
+                    SELECT id FROM lineup_outside_profile ORDER BY id FOR UPDATE SKIP LOCKED
+                )
+                RETURNING *
+        ), found AS (
+            SELECT taken.id, taken.at, taken.program, registration.retreat_id,
+                   registration.id AS registration_id, registration.gbs_id
+                FROM taken CROSS JOIN unnest(taken.user_ids) AS changed (user_id)
+                JOIN user_retreat_registration AS registration
+                    ON registration.user_id = changed.user_id
+        ), many AS (  -- as triggers note it
+            SELECT id, retreat_id FROM found GROUP BY id, retreat_id HAVING count(*) > 500
+        )
+        INSERT INTO lineup_outside (retreat_id, registration_id, group_ids, whole, at, program)
+            SELECT retreat_id, registration_id, array_remove(ARRAY[gbs_id], NULL), false,
+                   at, program
+                FROM found WHERE (id, retreat_id) NOT IN (TABLE many)
+            UNION ALL
+            SELECT retreat_id, NULL, '{}', true, min(at), min(program)
+                FROM found WHERE (id, retreat_id) IN (TABLE many) GROUP BY id, retreat_id;
+    END IF;
+    RETURN QUERY
+        SELECT retreat_id,
+               coalesce(
+                   array_agg(DISTINCT registration_id) FILTER (WHERE registration_id IS NOT NULL),
+                   '{}'
+               )
+            FROM lineup_outside
+            WHERE p_retreat_ids IS NULL OR retreat_id = ANY (p_retreat_ids)
+            GROUP BY retreat_id ORDER BY retreat_id;
+END
+$$;
 
 -- Gives what other programs have changed of some registrations, and of groups and all of a retreat,
 -- one revision and one entry in the log. Returns the revision; NULL: there is nothing, or open
@@ -18,8 +240,8 @@ DECLARE
     concerned bigint[];  -- groups
     free      bigint[];  -- those that no other transaction holds
     busy      bigint[];  -- the others
-    settled   bigint[];  -- profiles of new registrations, unless another transaction holds them
     waiting   bigint[];  -- registrations of what is held
+    revived   bigint[];  -- what is noted here of deleted groups
     all_people bigint[] := '{}';  -- of the whole retreat, where a field of all of them has changed
     all_groups bigint[] := '{}';
     outcome   record;
@@ -59,34 +281,26 @@ BEGIN
         SELECT id FROM gbs WHERE id = ANY (concerned) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
     ) AS locked;
     busy := ARRAY(SELECT id FROM gbs WHERE id = ANY (concerned) AND id <> ALL (free));
-    -- Who changes a profile notes the registrations that there are then: not one that another
-    -- transaction is about to commit. So a new one waits until nobody changes its profile. Only one
-    -- whose snapshot is older, above READ COMMITTED, is not seen before the next load.
-    SELECT coalesce(array_agg(id), '{}') INTO settled FROM (
-        SELECT id FROM user_profile
-            WHERE id IN (
-                SELECT user_id FROM user_retreat_registration
-                    WHERE id = ANY (people) AND row_revision = 0
-            )
-            ORDER BY id FOR SHARE SKIP LOCKED
-    ) AS locked;
     waiting := ARRAY(
         SELECT registration_id FROM lineup_outside
             WHERE retreat_id = p_retreat_id AND registration_id = ANY (p_registrations)
                 AND group_ids && busy
         UNION SELECT id FROM user_retreat_registration
-            WHERE id = ANY (people)
-                AND (gbs_id = ANY (busy) OR row_revision = 0 AND user_id <> ALL (settled))
+            WHERE id = ANY (people) AND gbs_id = ANY (busy)
     );
 
     -- A deleted group that somebody was put into is there again.
-    INSERT INTO lineup_outside (retreat_id, group_ids, before)
-        SELECT p_retreat_id, ARRAY[gbs.id], '{"exists": false}' FROM gbs
-            WHERE gbs.id = ANY (free) AND gbs.deleted AND EXISTS (
-                SELECT FROM user_retreat_registration AS member
-                    WHERE member.retreat_id = p_retreat_id AND member.gbs_id = gbs.id
-            );
-    IF FOUND THEN
+    WITH added AS (
+        INSERT INTO lineup_outside (retreat_id, group_ids, before)
+            SELECT p_retreat_id, ARRAY[gbs.id], '{"exists": false}' FROM gbs
+                WHERE gbs.id = ANY (free) AND gbs.deleted AND EXISTS (
+                    SELECT FROM user_retreat_registration AS member
+                        WHERE member.retreat_id = p_retreat_id AND member.gbs_id = gbs.id
+                )
+            RETURNING id
+    )
+    SELECT coalesce(array_agg(id), '{}') INTO revived FROM added;
+    IF revived <> '{}' THEN
         UPDATE gbs SET deleted = false
             WHERE gbs.id = ANY (free) AND gbs.deleted AND EXISTS (
                 SELECT FROM user_retreat_registration AS member
@@ -178,7 +392,9 @@ BEGIN
                ORDER BY registration_id
            ) AS removed,
            ARRAY(SELECT DISTINCT unnest(group_ids) FROM taken) AS group_ids,
-           ARRAY(SELECT DISTINCT program FROM taken ORDER BY program) AS programs,
+           ARRAY(
+               SELECT DISTINCT program FROM taken WHERE id <> ALL (revived) ORDER BY program
+           ) AS programs,
            coalesce((SELECT jsonb_agg(jsonb_build_object('field', field, 'value', before,
                'origin', origin) || subject ORDER BY position) FROM changed), '[]') AS before,
            coalesce((SELECT jsonb_agg(jsonb_build_object('field', field, 'value', after,
