@@ -145,6 +145,44 @@ async def test_an_adopted_database_tells_servers_what_other_programs_change(
     other.terminate()
 
 
+async def test_other_programs_insert_as_they_did_before(existing_url: str) -> None:
+    no_title = "ALTER TABLE retreat DROP COLUMN title"
+    no_leaders = (
+        "ALTER TABLE user_retreat_registration DROP COLUMN is_leader, DROP COLUMN created_at"
+    )
+    await run(existing_url, f"{no_title}; {no_leaders}")
+    await PostgresStore.adopt(existing_url, apply=True)
+    await run(
+        existing_url,
+        """
+        INSERT INTO retreat (slug) VALUES ('summer');
+        INSERT INTO user_retreat_registration (retreat_id, user_id) VALUES (2, 1);
+        INSERT INTO gbs (retreat_id, number) VALUES (2, 1);
+        INSERT INTO retreat_registration_schedule (retreat_id, name, starts_at)
+            VALUES (2, '둘째 날 점심', '2026-07-02 09:00+09'), (2, '밤', '2026-07-02 22:30+09');
+        INSERT INTO user_retreat_registration_schedule VALUES (7, 3);
+        """,
+    )
+    async with PostgresStore.open(existing_url) as store:
+        assert [each.kind.name for each in await store.schedules("summer")] == ["LUNCH", "SLEEP"]
+        retreat = await store.load("summer")
+        assert retreat is not None
+        (registration,) = retreat.registrations
+        assert (registration.is_leader, registration.current_leader) == (False, "")
+        assert (await store.load("winter")) is not None
+
+
+async def test_a_program_that_gives_the_kind_of_a_schedule_is_obeyed(existing_url: str) -> None:
+    await PostgresStore.adopt(existing_url, apply=True)
+    columns = "retreat_id, name, starts_at, kind"
+    await run(
+        existing_url,
+        f"INSERT INTO retreat_registration_schedule ({columns}) VALUES (1, '점심', now(), 'SLEEP')",
+    )
+    async with PostgresStore.open(existing_url) as store:
+        assert [each.kind.name for each in await store.schedules("winter")].count("SLEEP") == 2
+
+
 @pytest.mark.parametrize(
     ("sql", "name"),
     [
@@ -157,7 +195,6 @@ async def test_an_adopted_database_tells_servers_what_other_programs_change(
         ("DROP INDEX admin_audit_at", "index admin_audit_at"),
         ("ALTER TABLE retreat DROP COLUMN pruned_revision", "column retreat.pruned_revision"),
         ("ALTER TABLE gbs ALTER COLUMN memo DROP DEFAULT", "default of gbs.memo"),
-        ("ALTER TABLE gbs ALTER COLUMN memo DROP NOT NULL", "NOT NULL of gbs.memo"),
         ("ALTER TABLE gbs DROP CONSTRAINT gbs_check", "constraint gbs_check of gbs"),
         (
             "ALTER TABLE user_profile DROP CONSTRAINT user_profile_grade_id_fkey",
@@ -245,8 +282,24 @@ async def test_views_and_types_that_were_lost_are_made_again(
             "user_profile.phone_number is NULL in 6 rows",
         ),
         (
+            "ALTER TABLE user_profile ALTER COLUMN phone_number DROP NOT NULL",
+            "user_profile.phone_number may be NULL, but servers need a value; if no program leaves "
+            "it out: ALTER TABLE user_profile ALTER COLUMN phone_number SET NOT NULL",
+        ),
+        (
+            "ALTER TABLE user_retreat_registration ALTER COLUMN is_leader DROP NOT NULL,"
+            " ALTER COLUMN is_leader DROP DEFAULT",
+            "user_retreat_registration.is_leader may be NULL, but servers need a value; if no "
+            "program writes NULL: ALTER TABLE user_retreat_registration ALTER COLUMN is_leader SET "
+            "DEFAULT false, ALTER COLUMN is_leader SET NOT NULL",
+        ),
+        (
             "ALTER TABLE user_profile DROP COLUMN phone_number",
             "user_profile has no column phone_number (text), which servers need, and 6 rows",
+        ),
+        (
+            "TRUNCATE user_profile CASCADE; ALTER TABLE user_profile DROP COLUMN phone_number",
+            "user_profile has no column phone_number (text), which servers need, and new rows",
         ),
         (
             "DELETE FROM gbs WHERE id = 9; UPDATE user_retreat_registration SET gbs_id = 1;"
