@@ -56,7 +56,9 @@ SELECT FROM pg_attribute
     WHERE attrelid = 'schema_migration'::regclass AND attname = 'compatible_down_to'
         AND NOT attisdropped
 """
-_ADD_COMPATIBILITY = "ALTER TABLE schema_migration ADD COLUMN compatible_down_to integer"
+_ADD_COMPATIBILITY = (
+    "ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS compatible_down_to integer"
+)
 _HISTORY = """
 SELECT version, checksum,
        -- The table of a former version has no such column.
@@ -249,11 +251,8 @@ async def migrate(
             query_timeout=step_timeout,
             longest_wait=servers_wait,
         )
-        deadline = trio.current_time() + step_timeout
-        await connection.execute(_CREATE_HISTORY, deadline=deadline)
-        if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline):
-            await connection.execute(_ADD_COMPATIBILITY, deadline=deadline)
         locks = LockWaits(connection, observer, longest_wait=locks_wait, step_timeout=step_timeout)
+        await locks.run("the history of migrations", partial(_prepare_history, connection))
         for migration in pending:
             await locks.run(str(migration), partial(_apply, connection, migration))
             _log.info("schema migrated", version=migration.version, name=migration.name)
@@ -287,9 +286,16 @@ def history_of(migrations: Sequence[Migration]) -> str:
     )
     return (
         f"{_CREATE_HISTORY.strip()};\n"
+        f"{_ADD_COMPATIBILITY};\n"  # a former version may have made it, and failed then
         "INSERT INTO schema_migration (version, name, checksum, compatible_down_to) VALUES\n"
         f"    {rows}"
     )
+
+
+async def _prepare_history(connection: DbConnection, deadline: float) -> None:
+    await connection.execute(_CREATE_HISTORY, deadline=deadline)
+    if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline):
+        await connection.execute(_ADD_COMPATIBILITY, deadline=deadline)
 
 
 async def _apply(connection: DbConnection, migration: Migration, deadline: float) -> None:
