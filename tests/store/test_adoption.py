@@ -10,6 +10,8 @@ from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.store.postgres.adoption import Plan
 from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.lock_waits import LocksHeld
+from gbs_actor.store.postgres.migrate import Migration, shipped_migrations
+from gbs_actor.store.postgres.rights import missing_rights
 from gbs_actor.store.postgres.running_servers import DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import verify
@@ -132,6 +134,17 @@ async def test_an_adopted_database_is_served_as_any_other(existing_url: str) -> 
         verification = await verify(store, "winter")
         assert verification is not None
         assert verification.clean
+
+
+async def test_what_a_migration_that_was_refused_has_left_is_no_obstacle(existing_url: str) -> None:
+    await run(  # as versions before compatible_down_to made it
+        existing_url,
+        "CREATE TABLE schema_migration (version integer PRIMARY KEY, name text NOT NULL,"
+        " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
+    )
+    await PostgresStore.adopt(existing_url, apply=True)
+    assert await PostgresStore.adopt(existing_url) == Plan([], [])
+    assert await PostgresStore.migrate(existing_url) == ()
 
 
 async def test_an_adopted_database_tells_servers_what_other_programs_change(
@@ -313,6 +326,10 @@ async def test_views_and_types_that_were_lost_are_made_again(
         ),
         ("ALTER TABLE gbs ALTER COLUMN id DROP DEFAULT", "gbs.id has no sequence"),
         (
+            "ALTER TABLE gbs ALTER COLUMN id SET DEFAULT nextval('gbs_id_seq'::text)",
+            "the database does not know which sequence numbers gbs.id (ALTER TABLE gbs ALTER",
+        ),
+        (
             "CREATE TABLE user_retreat_registration_memo (id bigint GENERATED ALWAYS AS IDENTITY"
             " PRIMARY KEY)",
             "user_retreat_registration_memo.id is GENERATED ALWAYS, but servers choose it",
@@ -383,6 +400,51 @@ async def test_the_servers_user_gets_the_rights_it_needs(existing_url: str, role
         desk = await Desk.of(store)
         await desk.do(AssignNumber(2, 7))
         await desk.do(CreateMemo(3, "창가", "#FFCC00"))
+
+
+async def test_the_servers_user_may_use_a_sequence_that_no_column_owns(
+    existing_url: str, role: str
+) -> None:
+    await run(
+        existing_url,
+        'CREATE SEQUENCE "Groups" START 100;'
+        """ ALTER TABLE gbs ALTER COLUMN id SET DEFAULT nextval('"Groups"');"""
+        " DROP SEQUENCE gbs_id_seq",
+    )
+    plan = await PostgresStore.adopt(existing_url, role=role, apply=True)
+    assert 'grant USAGE ON SEQUENCE "Groups"' in names(plan)
+    assert await PostgresStore.adopt(existing_url, role=role) == Plan([], [])
+    async with PostgresStore.open(f"{existing_url}&role={role}") as store:
+        await (await Desk.of(store)).do(AssignNumber(2, 7))
+
+
+async def test_the_servers_user_may_call_every_function_that_is_not_everybodys(
+    existing_url: str, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = """
+        CREATE FUNCTION lineup_private(p_one bigint, p_two text) RETURNS void LANGUAGE sql AS '';
+        REVOKE EXECUTE ON FUNCTION lineup_private(bigint, text) FROM PUBLIC
+    """
+    migrations = shipped_migrations()
+    migrations.append(Migration(len(migrations) + 1, "private", sql))
+    monkeypatch.setattr("gbs_actor.store.postgres.store.shipped_migrations", lambda: migrations)
+    grant = "grant EXECUTE ON FUNCTION lineup_private(p_one bigint, p_two text)"
+    call = "SELECT lineup_private(1, '')"
+    url = f"{existing_url}&role={role}"
+
+    plan = await PostgresStore.adopt(existing_url, role=role, apply=True)
+    assert grant in names(plan)
+    assert not any("lineup_note_outside" in name for name in names(plan) if "grant" in name)
+    await run(url, call)
+    await run(existing_url, f"REVOKE EXECUTE ON FUNCTION lineup_private FROM {role}")
+    connection = await connect(url, deadline=soon())
+    missing = await missing_rights(connection, migrations, deadline=soon())
+    assert missing == {"lineup_private(p_one bigint, p_two text)": ["EXECUTE"]}
+    connection.terminate()
+    assert names(await PostgresStore.adopt(existing_url, role=role, apply=True)) == [grant]
+    await run(existing_url, "GRANT EXECUTE ON FUNCTION lineup_private TO PUBLIC")
+    assert grant in names(await PostgresStore.adopt(existing_url, role=role, apply=True))
+    await run(url, call)
 
 
 async def test_rights_that_are_missing_are_explained(existing_url: str, role: str) -> None:

@@ -22,6 +22,7 @@ from gbs_actor.store.postgres.adoption.creating import (
 from gbs_actor.store.postgres.connection import DbConnection
 
 _CAST = re.compile(r"::(?:character varying|[a-z]+)(?:\(\d+\))?(?:\[\])?")
+_KNOWN_SEQUENCE = re.compile(r"nextval\('(?:[^']|'')+'::regclass\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ class Comparison:
         added = column_definition(name, column, required=filled is None)
         statements = [f"ALTER TABLE {table.name} ADD COLUMN {added}"]
         if (value := needs.VALUES.get(key)) is not None:
-            statements.append(f"UPDATE {table.name} SET {name} = {value}")
+            statements.append(f"UPDATE {table.name} SET {name} = {value}")  # noqa: S608  (constants)
         if filled is not None:
             statements += [
                 f"ALTER TABLE {table.name} ALTER COLUMN {name} SET NOT NULL",
@@ -195,6 +196,11 @@ class Comparison:
             return
         if not id_.identity and id_.default is None:
             self._obstacles.append(f"{actual.name}.id has no sequence, but servers insert rows")
+        elif "nextval(" in (id_.default or "") and not _KNOWN_SEQUENCE.search(id_.default or ""):
+            self._obstacles.append(
+                f"the database does not know which sequence numbers {actual.name}.id (ALTER TABLE "
+                f"{actual.name} ALTER COLUMN id SET DEFAULT nextval('…'::regclass))"
+            )
         if actual.name == "user_retreat_registration_memo":
             sql = f"SELECT FROM pg_get_serial_sequence('{actual.name}', 'id') AS s WHERE s IS NULL"
             if id_.identity == "a":

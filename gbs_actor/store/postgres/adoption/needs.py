@@ -74,7 +74,7 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER lineup_schedule_kind BEFORE INSERT ON retreat_registration_schedule
     FOR EACH ROW WHEN (NEW.kind IS NULL) EXECUTE FUNCTION lineup_schedule_kind()
-"""
+"""  # noqa: S608  (constants)
 }
 """What gives new rows a value in a column that is added, where no default can tell it."""
 
