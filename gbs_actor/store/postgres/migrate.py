@@ -29,7 +29,7 @@ import structlog
 import trio
 
 from gbs_actor.store.postgres import parameter
-from gbs_actor.store.postgres.connection import DbConnection
+from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.postgres.lock_waits import LockWaits
 from gbs_actor.store.postgres.running_servers import DatabaseInUse, exclude_servers, take_locks
 from gbs_actor.store.protocol import StoreError
@@ -42,6 +42,7 @@ _LOCK_KEY: Final = 0x6762_736D_6967_7261
 """Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
 
 _UNLOCK_ALL = "SELECT pg_advisory_unlock_all()"
+_UNLOCK_TIMEOUT = 2.0
 _CREATE_HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     version    integer PRIMARY KEY,
@@ -274,8 +275,12 @@ async def only_one(connection: DbConnection, longest_wait: float) -> AsyncIterat
         yield
     finally:
         if not connection.closed:
-            with trio.CancelScope(shield=True):
-                await connection.fetch(_UNLOCK_ALL, deadline=trio.current_time() + longest_wait)
+            deadline = trio.current_time() + _UNLOCK_TIMEOUT
+            try:
+                with trio.CancelScope(shield=True):
+                    await connection.fetch(_UNLOCK_ALL, deadline=deadline)
+            except (ConnectionLost, ServerRefused):
+                connection.terminate()  # releases them, too
 
 
 def history_of(migrations: Sequence[Migration]) -> str:
