@@ -10,6 +10,8 @@ from gbs_actor.lineup.commands import AssignNumber, CreateMemo
 from gbs_actor.store.postgres.adoption import Plan
 from gbs_actor.store.postgres.connection import DbConnection, connect
 from gbs_actor.store.postgres.lock_waits import LocksHeld
+from gbs_actor.store.postgres.migrate import Migration, shipped_migrations
+from gbs_actor.store.postgres.rights import missing_rights
 from gbs_actor.store.postgres.running_servers import DatabaseInUse
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import verify
@@ -134,6 +136,17 @@ async def test_an_adopted_database_is_served_as_any_other(existing_url: str) -> 
         assert verification.clean
 
 
+async def test_what_a_migration_that_was_refused_has_left_is_no_obstacle(existing_url: str) -> None:
+    await run(  # as versions before compatible_down_to made it
+        existing_url,
+        "CREATE TABLE schema_migration (version integer PRIMARY KEY, name text NOT NULL,"
+        " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
+    )
+    await PostgresStore.adopt(existing_url, apply=True)
+    assert await PostgresStore.adopt(existing_url) == Plan([], [])
+    assert await PostgresStore.migrate(existing_url) == ()
+
+
 async def test_an_adopted_database_tells_servers_what_other_programs_change(
     existing_url: str,
 ) -> None:
@@ -143,6 +156,44 @@ async def test_an_adopted_database_tells_servers_what_other_programs_change(
         await ask(other, "UPDATE user_retreat_registration SET gbs_id = 1 WHERE user_id = 2")
         assert list(await store.absorb()) == [1]
     other.terminate()
+
+
+async def test_other_programs_insert_as_they_did_before(existing_url: str) -> None:
+    no_title = "ALTER TABLE retreat DROP COLUMN title"
+    no_leaders = (
+        "ALTER TABLE user_retreat_registration DROP COLUMN is_leader, DROP COLUMN created_at"
+    )
+    await run(existing_url, f"{no_title}; {no_leaders}")
+    await PostgresStore.adopt(existing_url, apply=True)
+    await run(
+        existing_url,
+        """
+        INSERT INTO retreat (slug) VALUES ('summer');
+        INSERT INTO user_retreat_registration (retreat_id, user_id) VALUES (2, 1);
+        INSERT INTO gbs (retreat_id, number) VALUES (2, 1);
+        INSERT INTO retreat_registration_schedule (retreat_id, name, starts_at)
+            VALUES (2, '둘째 날 점심', '2026-07-02 09:00+09'), (2, '밤', '2026-07-02 22:30+09');
+        INSERT INTO user_retreat_registration_schedule VALUES (7, 3);
+        """,
+    )
+    async with PostgresStore.open(existing_url) as store:
+        assert [each.kind.name for each in await store.schedules("summer")] == ["LUNCH", "SLEEP"]
+        retreat = await store.load("summer")
+        assert retreat is not None
+        (registration,) = retreat.registrations
+        assert (registration.is_leader, registration.current_leader) == (False, "")
+        assert (await store.load("winter")) is not None
+
+
+async def test_a_program_that_gives_the_kind_of_a_schedule_is_obeyed(existing_url: str) -> None:
+    await PostgresStore.adopt(existing_url, apply=True)
+    columns = "retreat_id, name, starts_at, kind"
+    await run(
+        existing_url,
+        f"INSERT INTO retreat_registration_schedule ({columns}) VALUES (1, '점심', now(), 'SLEEP')",
+    )
+    async with PostgresStore.open(existing_url) as store:
+        assert [each.kind.name for each in await store.schedules("winter")].count("SLEEP") == 2
 
 
 @pytest.mark.parametrize(
@@ -157,7 +208,6 @@ async def test_an_adopted_database_tells_servers_what_other_programs_change(
         ("DROP INDEX admin_audit_at", "index admin_audit_at"),
         ("ALTER TABLE retreat DROP COLUMN pruned_revision", "column retreat.pruned_revision"),
         ("ALTER TABLE gbs ALTER COLUMN memo DROP DEFAULT", "default of gbs.memo"),
-        ("ALTER TABLE gbs ALTER COLUMN memo DROP NOT NULL", "NOT NULL of gbs.memo"),
         ("ALTER TABLE gbs DROP CONSTRAINT gbs_check", "constraint gbs_check of gbs"),
         (
             "ALTER TABLE user_profile DROP CONSTRAINT user_profile_grade_id_fkey",
@@ -245,8 +295,24 @@ async def test_views_and_types_that_were_lost_are_made_again(
             "user_profile.phone_number is NULL in 6 rows",
         ),
         (
+            "ALTER TABLE user_profile ALTER COLUMN phone_number DROP NOT NULL",
+            "user_profile.phone_number may be NULL, but servers need a value; if no program leaves "
+            "it out: ALTER TABLE user_profile ALTER COLUMN phone_number SET NOT NULL",
+        ),
+        (
+            "ALTER TABLE user_retreat_registration ALTER COLUMN is_leader DROP NOT NULL,"
+            " ALTER COLUMN is_leader DROP DEFAULT",
+            "user_retreat_registration.is_leader may be NULL, but servers need a value; if no "
+            "program writes NULL: ALTER TABLE user_retreat_registration ALTER COLUMN is_leader SET "
+            "DEFAULT false, ALTER COLUMN is_leader SET NOT NULL",
+        ),
+        (
             "ALTER TABLE user_profile DROP COLUMN phone_number",
             "user_profile has no column phone_number (text), which servers need, and 6 rows",
+        ),
+        (
+            "TRUNCATE user_profile CASCADE; ALTER TABLE user_profile DROP COLUMN phone_number",
+            "user_profile has no column phone_number (text), which servers need, and new rows",
         ),
         (
             "DELETE FROM gbs WHERE id = 9; UPDATE user_retreat_registration SET gbs_id = 1;"
@@ -259,6 +325,10 @@ async def test_views_and_types_that_were_lost_are_made_again(
             "gbs.room is NOT NULL without a default, but servers insert rows without it",
         ),
         ("ALTER TABLE gbs ALTER COLUMN id DROP DEFAULT", "gbs.id has no sequence"),
+        (
+            "ALTER TABLE gbs ALTER COLUMN id SET DEFAULT nextval('gbs_id_seq'::text)",
+            "the database does not know which sequence numbers gbs.id (ALTER TABLE gbs ALTER",
+        ),
         (
             "CREATE TABLE user_retreat_registration_memo (id bigint GENERATED ALWAYS AS IDENTITY"
             " PRIMARY KEY)",
@@ -350,6 +420,51 @@ async def test_the_servers_user_can_absorb_what_other_programs_change(
         desk = await Desk.of(store)
         await desk.do(AssignNumber(2, 7))
         assert await store.absorb() == set()
+
+
+async def test_the_servers_user_may_use_a_sequence_that_no_column_owns(
+    existing_url: str, role: str
+) -> None:
+    await run(
+        existing_url,
+        'CREATE SEQUENCE "Groups" START 100;'
+        """ ALTER TABLE gbs ALTER COLUMN id SET DEFAULT nextval('"Groups"');"""
+        " DROP SEQUENCE gbs_id_seq",
+    )
+    plan = await PostgresStore.adopt(existing_url, role=role, apply=True)
+    assert 'grant USAGE ON SEQUENCE "Groups"' in names(plan)
+    assert await PostgresStore.adopt(existing_url, role=role) == Plan([], [])
+    async with PostgresStore.open(f"{existing_url}&role={role}") as store:
+        await (await Desk.of(store)).do(AssignNumber(2, 7))
+
+
+async def test_the_servers_user_may_call_every_function_that_is_not_everybodys(
+    existing_url: str, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = """
+        CREATE FUNCTION lineup_private(p_one bigint, p_two text) RETURNS void LANGUAGE sql AS '';
+        REVOKE EXECUTE ON FUNCTION lineup_private(bigint, text) FROM PUBLIC
+    """
+    migrations = shipped_migrations()
+    migrations.append(Migration(len(migrations) + 1, "private", sql))
+    monkeypatch.setattr("gbs_actor.store.postgres.store.shipped_migrations", lambda: migrations)
+    grant = "grant EXECUTE ON FUNCTION lineup_private(p_one bigint, p_two text)"
+    call = "SELECT lineup_private(1, '')"
+    url = f"{existing_url}&role={role}"
+
+    plan = await PostgresStore.adopt(existing_url, role=role, apply=True)
+    assert grant in names(plan)
+    assert not any("lineup_note_outside" in name for name in names(plan) if "grant" in name)
+    await run(url, call)
+    await run(existing_url, f"REVOKE EXECUTE ON FUNCTION lineup_private FROM {role}")
+    connection = await connect(url, deadline=soon())
+    missing = await missing_rights(connection, migrations, deadline=soon())
+    assert missing == {"lineup_private(p_one bigint, p_two text)": ["EXECUTE"]}
+    connection.terminate()
+    assert names(await PostgresStore.adopt(existing_url, role=role, apply=True)) == [grant]
+    await run(existing_url, "GRANT EXECUTE ON FUNCTION lineup_private TO PUBLIC")
+    assert grant in names(await PostgresStore.adopt(existing_url, role=role, apply=True))
+    await run(url, call)
 
 
 async def test_rights_that_are_missing_are_explained(existing_url: str, role: str) -> None:

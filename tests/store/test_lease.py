@@ -17,6 +17,17 @@ from tests.store.fixtures import PostgresCluster
 from tests.store.other_clients import ask, steal_lock, terminate_others
 from tests.store.worlds import Desk, seed
 
+_HAS_TRIED = """
+SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'
+        AND query LIKE '%pg_try_advisory_lock%'
+"""
+_HOLDS_LOCKS = """
+SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 
 async def until_held(store: PostgresStore) -> None:
     """Return once the store has the database for itself."""
@@ -55,6 +66,27 @@ async def test_a_server_waits_for_the_session_of_one_that_is_going(database_url:
             assert not opened.is_set()
         with trio.fail_after(5):
             await opened.wait()
+
+
+@pytest.mark.parametrize("node", ["a", None], ids=["node", "alone"])
+async def test_a_server_that_waits_for_another_holds_no_lock_meanwhile(
+    database_url: str, outside: DbConnection, node: str | None
+) -> None:
+    """Else a migration and a server that starts keep each other from what they need."""
+    await ask(outside, "SELECT pg_advisory_lock($1)", LOCK_KEY)
+
+    async def start() -> None:
+        async with PostgresStore.open(database_url, lock_timeout=20.0, node=node):
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(start)
+        with trio.fail_after(10):
+            while not await ask(outside, _HAS_TRIED):  # noqa: ASYNC110  (a database tells nobody)
+                await trio.sleep(0.01)
+            while await ask(outside, _HOLDS_LOCKS):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
 
 
 async def test_servers_of_two_databases_do_not_meet(

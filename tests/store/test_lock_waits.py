@@ -13,6 +13,7 @@ import trio
 from gbs_actor.lineup.commands import Assignment, BulkAssign
 from gbs_actor.rooms import Accepted, RoomSupervisor
 from gbs_actor.store.postgres.connection import DbConnection, connect
+from gbs_actor.store.postgres.database import Database, Timeouts
 from gbs_actor.store.postgres.lock_waits import WITHOUT_SERVERS, LocksHeld, LockWaits
 from gbs_actor.store.postgres.migrate import Migration, shipped_migrations
 from gbs_actor.store.postgres.store import PostgresStore
@@ -34,13 +35,13 @@ def _newer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def reading(database_url: str) -> AsyncIterator[DbConnection]:
-    """A program that has read groups, and keeps its transaction open."""
+async def reading(database_url: str, table: str = "gbs") -> AsyncIterator[DbConnection]:
+    """A program that has read a table, and keeps its transaction open."""
     report = await connect(
         database_url, deadline=soon(), settings={"application_name": "monthly report"}
     )
     try:
-        await report.execute("BEGIN; SELECT FROM gbs", deadline=soon())
+        await report.execute(f"BEGIN; SELECT FROM {table}", deadline=soon())
         yield report
     finally:
         report.terminate()
@@ -122,6 +123,40 @@ async def test_whoever_edits_meanwhile_is_not_refused(
                     if sum("waiting for locks" in str(line["event"]) for line in logged) >= 3:
                         break
             nursery.cancel_scope.cancel()
+
+
+async def test_a_lock_on_the_history_of_migrations_is_waited_for_as_any_other(
+    database_url: str, outside: DbConnection
+) -> None:
+    await ask(outside, "ALTER TABLE schema_migration DROP COLUMN compatible_down_to")
+    async with reading(database_url, "schema_migration") as report:
+        holder = rf"the history of migrations .* pid {report.pid} \(monthly report"
+        with pytest.raises(LocksHeld, match=holder):
+            await PostgresStore.migrate(database_url, wait=0.0, migrate_timeout=10.0)
+        rows = await ask(outside, "SELECT FROM pg_locks WHERE locktype = 'advisory'")
+        assert not rows, "servers can start"
+    await PostgresStore.migrate(database_url)
+
+
+async def test_the_database_ends_a_wait_of_a_program_that_has_vanished(
+    database_url: str, outside: DbConnection
+) -> None:
+    async def check(_connection: DbConnection, _deadline: float) -> None: ...
+
+    database = Database(
+        database_url,
+        timeouts=Timeouts(10, 10, 10),
+        pool_size=1,
+        schema_version=PRESENT,
+        check=check,
+    )
+    await ask(outside, "SELECT pg_advisory_lock(1)")
+    connection = await database.connect_without_limits(soon())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, connection, "SELECT pg_advisory_lock(1)")
+        await until_waiting(outside, 1)
+        nursery.cancel_scope.cancel()  # which ends the connection, without a word to the server
+    await until_waiting(outside, 0)
 
 
 async def test_a_deadlock_is_tried_again(outside: DbConnection) -> None:

@@ -20,7 +20,7 @@ from gbs_actor.store.postgres.migrate import (
     pending_migrations,
     shipped_migrations,
 )
-from gbs_actor.store.postgres.running_servers import DatabaseInUse
+from gbs_actor.store.postgres.running_servers import DatabaseInUse, take_locks
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import verify
 from tests.store.fixtures import PostgresCluster
@@ -127,6 +127,33 @@ async def test_whoever_waits_for_another_one_that_migrates_too_long_is_told(
         with pytest.raises(DatabaseInUse, match="another program is migrating"):
             await PostgresStore.migrate(empty_url, migrate_timeout=0.2)
     await PostgresStore.migrate(empty_url)
+
+
+async def test_the_end_of_a_migration_waits_only_briefly_for_a_database_that_is_silent(
+    connection: DbConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gbs_actor.store.postgres.migrate._UNLOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("gbs_actor.store.postgres.migrate._UNLOCK_ALL", "SELECT pg_sleep(20)")
+    async with only_one(connection, 60):
+        pass
+    assert connection.closed, "which releases the locks, too"
+
+
+async def test_whoever_waits_for_locks_holds_none_of_them_meanwhile(
+    connection: DbConnection, empty_url: str
+) -> None:
+    other = await connect(empty_url, deadline=soon())
+    await ask(other, "SELECT pg_advisory_lock(2)")
+    await ask(connection, "SELECT pg_advisory_lock(1)")
+    limits = {"query_timeout": 10.0, "longest_wait": 0.0}
+    assert not await take_locks(connection, [1, 2, 3], **limits)
+    held = "SELECT objid::int AS key FROM pg_locks WHERE locktype = 'advisory' AND pid = $1"
+    keys = [row["key"] for row in await ask(connection, held, connection.pid)]
+    assert keys == [1], "what it had before"
+    await ask(other, "SELECT pg_advisory_unlock(2)")
+    assert await take_locks(connection, [1, 2, 3], **limits)
+    assert {row["key"] for row in await ask(connection, held, connection.pid)} == {1, 2, 3}
+    other.terminate()
 
 
 async def test_a_database_without_the_schema_is_refused(empty_url: str) -> None:

@@ -102,6 +102,8 @@ class Database:
             "statement_timeout": "0",
             "lock_timeout": "0",
             "idle_session_timeout": "0",
+            # Also while a statement waits for a lock.
+            "client_connection_check_interval": _milliseconds(1.0),
             # Without effect on a Unix socket.
             "tcp_keepalives_idle": "10",
             "tcp_keepalives_interval": "5",

@@ -27,14 +27,25 @@ from gbs_actor.store.protocol import StoreError, StoreUnavailable
 _POLL: Final = 0.1
 _HEARTBEAT: Final = 10.0
 _RETAKE: Final = Backoff(initial=0.02, maximum=1.0)
-_TRY_ALONE = """
-SELECT pg_try_advisory_lock_shared($1) AS supported, pg_try_advisory_lock($2) AS free,
-       true AS unique
+_TRY = """
+WITH tried AS MATERIALIZED (SELECT {locks})
+SELECT supported, free, is_unique,
+       -- At once: a migration that waits for some of them would else give up, and this server, too.
+       CASE WHEN NOT (supported AND free AND is_unique) THEN pg_advisory_unlock_all()::text END
+    FROM tried
 """
-_TRY_SHARED = """
-SELECT pg_try_advisory_lock_shared($1) AS supported, pg_try_advisory_lock_shared($2) AS free,
-       pg_try_advisory_lock($3) AS unique
+_TRY_ALONE = _TRY.format(
+    locks="""
+    pg_try_advisory_lock_shared($1) AS supported, pg_try_advisory_lock($2) AS free,
+    true AS is_unique
 """
+)
+_TRY_SHARED = _TRY.format(
+    locks="""
+    pg_try_advisory_lock_shared($1) AS supported, pg_try_advisory_lock_shared($2) AS free,
+    pg_try_advisory_lock($3) AS is_unique
+"""
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -190,16 +201,18 @@ class Lease:
             await trio.sleep(pause)
 
     async def _try_lock(self, connection: DbConnection, deadline: float) -> str | None:
-        """Try until the deadline, at least once; return why the lock is not ours, if it is not."""
+        """Try until the deadline, at least once; return why the lock is not ours, if it is not.
+
+        None is held then, nor between the tries.
+        """
         keys = [schema_lock_key(self._schema_version), LOCK_KEY]
         if self._node is not None:
             keys.append(node_lock_key(self._node))
         sql = _TRY_ALONE if self._node is None else _TRY_SHARED
         while True:
             query_deadline = trio.current_time() + self._timeout
-            # A lock that is taken once more is released by the connection's end all the same.
             (row,) = await connection.fetch(sql, *keys, deadline=query_deadline)
-            if row["supported"] and row["free"] and row["unique"]:
+            if row["supported"] and row["free"] and row["is_unique"]:
                 return None
             if trio.current_time() + _POLL > deadline:
                 return self._refusal(supported=row["supported"], free=row["free"])

@@ -29,7 +29,7 @@ import structlog
 import trio
 
 from gbs_actor.store.postgres import parameter
-from gbs_actor.store.postgres.connection import DbConnection
+from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.postgres.lock_waits import BESIDE_SERVERS, WITHOUT_SERVERS, LockWaits
 from gbs_actor.store.postgres.running_servers import DatabaseInUse, exclude_servers, take_locks
 from gbs_actor.store.protocol import StoreError
@@ -42,6 +42,7 @@ _LOCK_KEY: Final = 0x6762_736D_6967_7261
 """Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
 
 _UNLOCK_ALL = "SELECT pg_advisory_unlock_all()"
+_UNLOCK_TIMEOUT = 2.0
 _CREATE_HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     version    integer PRIMARY KEY,
@@ -56,7 +57,9 @@ SELECT FROM pg_attribute
     WHERE attrelid = 'schema_migration'::regclass AND attname = 'compatible_down_to'
         AND NOT attisdropped
 """
-_ADD_COMPATIBILITY = "ALTER TABLE schema_migration ADD COLUMN compatible_down_to integer"
+_ADD_COMPATIBILITY = (
+    "ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS compatible_down_to integer"
+)
 _HISTORY = """
 SELECT version, checksum,
        -- The table of a former version has no such column.
@@ -250,10 +253,6 @@ async def migrate(
             query_timeout=step_timeout,
             longest_wait=servers_wait,
         )
-        deadline = trio.current_time() + step_timeout
-        await connection.execute(_CREATE_HISTORY, deadline=deadline)
-        if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline):
-            await connection.execute(_ADD_COMPATIBILITY, deadline=deadline)
         locks = LockWaits(
             connection,
             observer,
@@ -261,6 +260,7 @@ async def migrate(
             longest_wait=locks_wait,
             step_timeout=step_timeout,
         )
+        await locks.run("the history of migrations", partial(_prepare_history, connection))
         for migration in pending:
             await locks.run(str(migration), partial(_apply, connection, migration))
             _log.info("schema migrated", version=migration.version, name=migration.name)
@@ -282,8 +282,12 @@ async def only_one(connection: DbConnection, longest_wait: float) -> AsyncIterat
         yield
     finally:
         if not connection.closed:
-            with trio.CancelScope(shield=True):
-                await connection.fetch(_UNLOCK_ALL, deadline=trio.current_time() + longest_wait)
+            deadline = trio.current_time() + _UNLOCK_TIMEOUT
+            try:
+                with trio.CancelScope(shield=True):
+                    await connection.fetch(_UNLOCK_ALL, deadline=deadline)
+            except (ConnectionLost, ServerRefused):
+                connection.terminate()  # releases them, too
 
 
 def history_of(migrations: Sequence[Migration]) -> str:
@@ -294,9 +298,16 @@ def history_of(migrations: Sequence[Migration]) -> str:
     )
     return (
         f"{_CREATE_HISTORY.strip()};\n"
+        f"{_ADD_COMPATIBILITY};\n"  # a former version may have made it, and failed then
         "INSERT INTO schema_migration (version, name, checksum, compatible_down_to) VALUES\n"
         f"    {rows}"
     )
+
+
+async def _prepare_history(connection: DbConnection, deadline: float) -> None:
+    await connection.execute(_CREATE_HISTORY, deadline=deadline)
+    if not await connection.fetch(_HAS_COMPATIBILITY, deadline=deadline):
+        await connection.execute(_ADD_COMPATIBILITY, deadline=deadline)
 
 
 async def _apply(connection: DbConnection, migration: Migration, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""The rights on tables and views that a server needs."""
+"""The rights on tables, views and functions that a server needs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,28 @@ WHERE CASE WHEN to_regclass(name) IS NULL THEN $4
 GROUP BY name ORDER BY name
 """
 
+_NOT_CALLABLE = """
+SELECT proname, format('%s(%s)', proname, pg_get_function_identity_arguments(oid)) AS name
+    FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
+        AND proname ~ '^(lineup|session)_'
+        -- Nobody has to have a right to what a trigger calls.
+        AND prorettype <> 'trigger'::regtype
+        AND NOT has_function_privilege(coalesce($1, current_user), oid, 'EXECUTE')
+    ORDER BY oid
+"""
+
 
 async def missing_rights(
+    connection: DbConnection, migrations: Sequence[Migration], *, deadline: float
+) -> dict[str, Sequence[str]]:
+    """Return the privileges that the user of the connection lacks, by table or function."""
+    missing = await missing_table_rights(connection, migrations, deadline=deadline)
+    calls = await missing_calls(connection, migrations, deadline=deadline)
+    return missing | {name: ["EXECUTE"] for name in calls}
+
+
+async def missing_table_rights(
     connection: DbConnection,
     migrations: Sequence[Migration],
     *,
@@ -41,7 +61,7 @@ async def missing_rights(
     without_table: bool = True,
     deadline: float,
 ) -> dict[str, Sequence[str]]:
-    """Return the privileges that a role lacks, by table.
+    """Return the privileges that a role lacks, by table or view.
 
     :param role: ``None``: the user of the connection.
     :param without_table: whether they lack where there is no such table.
@@ -60,3 +80,19 @@ async def missing_rights(
         _MISSING, names, privileges, role, without_table, deadline=deadline
     )
     return {row["name"]: row["privileges"] for row in rows}
+
+
+async def missing_calls(
+    connection: DbConnection,
+    migrations: Sequence[Migration],
+    *,
+    role: str | None = None,
+    deadline: float,
+) -> list[str]:
+    """Return the functions, with their arguments, that are there but that a role may not call.
+
+    :param role: ``None``: the user of the connection.
+    """
+    rows = await connection.fetch(_NOT_CALLABLE, role, deadline=deadline)
+    made = "\n".join(each.sql for each in migrations)
+    return [row["name"] for row in rows if row["proname"] in made]

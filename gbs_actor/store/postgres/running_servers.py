@@ -23,7 +23,17 @@ LOCK_KEY: Final = 0x6762_735F_6163_746F
 """Of the advisory lock of all servers, which is per database; "gbs_acto" in ASCII."""
 
 _POLL: Final = 0.1
-_TRY = "SELECT bool_and(pg_try_advisory_lock(key)) AS free FROM unnest($1::bigint[]) AS key"
+_TRY = """
+WITH tried AS MATERIALIZED (
+    SELECT key, pg_try_advisory_lock(key) AS got FROM unnest($1::bigint[]) AS key
+), outcome AS MATERIALIZED (
+    SELECT bool_and(got) AS free FROM tried
+)
+SELECT free,
+       -- At once: two that wait for each other's locks would else both give up.
+       (SELECT count(pg_advisory_unlock(key)) FROM tried WHERE got AND NOT free) AS released
+    FROM outcome
+"""
 _HAS_NODES = "SELECT to_regclass('lineup_node') IS NOT NULL AS known"
 _NODES = "SELECT name FROM lineup_node"
 _HOLDERS = """
@@ -130,16 +140,13 @@ async def exclude_servers(
 async def take_locks(
     connection: DbConnection, keys: Sequence[int], *, query_timeout: float, longest_wait: float
 ) -> bool:
-    """Take advisory locks, and return whether that was possible in time.
-
-    Otherwise some may be held, until the connection releases all it has.
+    """Take advisory locks, all or none, and return whether that was possible in time.
 
     :param query_timeout: seconds that a query may take.
     :param longest_wait: seconds to wait for other holders.
     """
     give_up = trio.current_time() + longest_wait
     while keys:
-        # A lock that is taken once more is released with the others.
         deadline = trio.current_time() + query_timeout
         if (await connection.fetch(_TRY, keys, deadline=deadline))[0]["free"]:
             break

@@ -19,7 +19,7 @@ from gbs_actor.store.postgres.migrate import (
     pending_migrations,
 )
 from gbs_actor.store.postgres.parameter import missing_parameter
-from gbs_actor.store.postgres.rights import missing_rights
+from gbs_actor.store.postgres.rights import missing_calls, missing_table_rights
 from gbs_actor.store.postgres.running_servers import exclude_servers
 from gbs_actor.store.protocol import StoreError
 
@@ -31,13 +31,23 @@ SELECT current_schema() AS schema, quote_ident(current_schema()) AS quoted_schem
        quote_ident($1) AS role, EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS has_role
 """
 _USAGE: Final = """
-SELECT sequence FROM (
-    SELECT to_regclass(name) IS NULL AS new,
-           CASE WHEN to_regclass(name) IS NULL THEN name || '_id_seq'
-           ELSE pg_get_serial_sequence(name, 'id') END AS sequence
-        FROM unnest($1::text[]) AS name
-) AS tables
-WHERE CASE WHEN new THEN true ELSE NOT has_sequence_privilege($2, sequence, 'USAGE') END
+SELECT name || '_id_seq' AS sequence FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL
+UNION ALL
+SELECT sequence.oid::regclass::text
+    FROM pg_class AS sequence
+    -- CASE: it fails for other relations.
+    WHERE CASE relkind WHEN 'S' THEN NOT has_sequence_privilege($2, sequence.oid, 'USAGE') END
+    AND EXISTS (
+        SELECT FROM unnest($1::text[]) AS name
+            JOIN pg_attribute ON attrelid = to_regclass(name) AND attname = 'id'
+            LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+            JOIN pg_depend ON
+                -- Of the column; or of its default, as sequences have it that no column owns.
+                (classid, objid, refclassid, refobjid, refobjsubid) =
+                    ('pg_class'::regclass, sequence.oid, 'pg_class'::regclass, attrelid, attnum)
+                OR (classid, objid, refclassid, refobjid) =
+                    ('pg_attrdef'::regclass, pg_attrdef.oid, 'pg_class'::regclass, sequence.oid)
+    )
 """
 _MAY_ENTER: Final = "SELECT has_schema_privilege($1, current_schema(), 'USAGE') AS may"
 _NUMBERED: Final = ["gbs", "user_retreat_registration_memo"]
@@ -118,7 +128,9 @@ async def _plan(
             (), [f"its schema is at version {known}: run gbs-actor migrate without --adopt"]
         )
     (here,) = await connection.fetch(_HERE, role, deadline=deadline)
-    denied = await missing_rights(connection, migrations, without_table=False, deadline=deadline)
+    denied = await missing_table_rights(
+        connection, migrations, without_table=False, deadline=deadline
+    )
     obstacles = _without_permission(here, denied, role)
     if (text := await missing_parameter(connection, deadline=deadline)) is not None:
         obstacles.append(text)
@@ -133,7 +145,20 @@ async def _plan(
         reason = "the migrations are applied, as far as they concern what is there"
         steps.append(Step("table schema_migration", history_of(migrations), reason))
     if role is not None:
-        steps += await _grants(connection, migrations, role, here, deadline)
+        grants = await _grants(connection, migrations, role, here, deadline)
+        lacking = await missing_calls(connection, migrations, role=role, deadline=deadline)
+        grants += [
+            f"EXECUTE ON FUNCTION {name}"
+            for name, function in wanted.functions.items()
+            # What is made for nobody else is revoked from everybody.
+            if name in lacking
+            or (
+                not (function.public or function.of_trigger)
+                and actual.functions.get(name) != function
+            )
+        ]
+        to, reason = f"TO {here['role']}", "servers are this user"
+        steps += [Step(f"grant {each}", f"GRANT {each} {to}", reason) for each in grants]
     return Plan(steps, found.obstacles)
 
 
@@ -182,13 +207,12 @@ async def _grants(
     role: str,
     here: Row,
     deadline: float,
-) -> list[Step]:
-    to, reason = f"TO {here['role']}", "servers are this user"
+) -> list[str]:
+    """Return what a role lacks of tables and sequences."""
     grants = []
     if not (await connection.fetch(_MAY_ENTER, role, deadline=deadline))[0]["may"]:
         grants.append(f"USAGE ON SCHEMA {here['quoted_schema']}")
-    missing = await missing_rights(connection, migrations, role=role, deadline=deadline)
+    missing = await missing_table_rights(connection, migrations, role=role, deadline=deadline)
     grants += [f"{', '.join(rights)} ON {name}" for name, rights in missing.items()]
     rows = await connection.fetch(_USAGE, _NUMBERED, role, deadline=deadline)
-    grants += [f"USAGE ON SEQUENCE {row['sequence']}" for row in rows]
-    return [Step(f"grant {each}", f"GRANT {each} {to}", reason) for each in grants]
+    return grants + [f"USAGE ON SEQUENCE {row['sequence']}" for row in rows]

@@ -72,7 +72,8 @@ SELECT relname AS relation, tgname AS name, tgenabled IN ('O', 'A') AS enabled,
 _FUNCTIONS = """
 SELECT format('%s(%s)', proname, pg_get_function_identity_arguments(oid)) AS name,
        pg_get_functiondef(oid) AS definition,
-       has_function_privilege('public', oid, 'EXECUTE') AS public
+       has_function_privilege('public', oid, 'EXECUTE') AS public,
+       prorettype = 'trigger'::regtype AS of_trigger
     FROM pg_proc
     WHERE pronamespace = to_regnamespace($1) AND prokind = 'f' AND proname ~ '^(lineup|session)_'
     ORDER BY oid
@@ -154,6 +155,7 @@ class Function:
     definition: str
     public: bool
     """Whether everybody may call it."""
+    of_trigger: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,9 @@ async def read_catalog(
         )
     functions = {
         # Its name is always qualified.
-        row["name"]: Function(row["definition"].replace(f" {schema}.", " ", 1), row["public"])
+        row["name"]: Function(
+            row["definition"].replace(f" {schema}.", " ", 1), row["public"], row["of_trigger"]
+        )
         for row in await connection.fetch(_FUNCTIONS, schema, deadline=deadline)
     }
     return Catalog(relations, functions)

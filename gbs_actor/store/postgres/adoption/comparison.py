@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gbs_actor.store.postgres.adoption import needs
 from gbs_actor.store.postgres.adoption.catalog import (
@@ -22,6 +22,7 @@ from gbs_actor.store.postgres.adoption.creating import (
 from gbs_actor.store.postgres.connection import DbConnection
 
 _CAST = re.compile(r"::(?:character varying|[a-z]+)(?:\(\d+\))?(?:\[\])?")
+_KNOWN_SEQUENCE = re.compile(r"nextval\('(?:[^']|'')+'::regclass\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class Comparison:
 
     async def _compare_column(self, table: Relation, name: str, wanted: Column) -> None:
         actual, column = table.columns[name], f"{table.name}.{name}"
+        default = needs.DEFAULTS.get((table.name, name))
         if not needs.fits(table.name, name, wanted.type, actual.type):
             self._obstacles.append(
                 f"{column} is {actual.type}, and has to be {wanted.type} (ALTER TABLE "
@@ -136,9 +138,8 @@ class Comparison:
         if wanted.required and not actual.required:
             if missing := await self._count(f"SELECT FROM {table.name} WHERE {name} IS NULL"):
                 self._obstacles.append(f"{column} is NULL in {missing}, and has to have a value")
-            else:
-                sql = f"ALTER TABLE {table.name} ALTER COLUMN {name} SET NOT NULL"
-                self._tables.append(Step(f"NOT NULL of {column}", sql, "servers expect a value"))
+            else:  # which does not mean that nobody will write one
+                self._explain_nullable(table.name, name, wanted.default or default)
         if actual.required and (table.name, name) in needs.CLEARED:
             self._obstacles.append(f"{column} is NOT NULL, but servers set it to NULL")
         if wanted.default is not None and actual.default is None and not actual.identity:
@@ -146,29 +147,41 @@ class Comparison:
             reason = "other programs insert rows without it"
             self._tables.append(Step(f"default of {column}", sql, reason))
 
+    def _explain_nullable(self, table: str, name: str, default: str | None) -> None:
+        unless, sql = "leaves it out", ""
+        if default is not None:
+            unless, sql = "writes NULL", f"ALTER COLUMN {name} SET DEFAULT {default}, "
+        self._obstacles.append(
+            f"{table}.{name} may be NULL, but servers need a value; if no program {unless}: "
+            f"ALTER TABLE {table} {sql}ALTER COLUMN {name} SET NOT NULL"
+        )
+
     async def _add_column(self, table: Relation, name: str, column: Column) -> None:
         what, reason = f"column {table.name}.{name}", needs.reason_of_column(name)
         if any(name in each.columns for each in table.constraints if each.kind == "p"):
             self._obstacles.append(f"{table.name} has no column {name}, its primary key")
             return
-        has_value = not column.required or column.default is not None
-        value = needs.VALUES.get((table.name, name))
-        if not has_value and value is None:
-            if rows := await self._count(f"SELECT FROM {table.name}"):
-                self._obstacles.append(
-                    f"{table.name} has no column {name} ({column.type}), which servers need, and "
-                    f"{rows} without a value"
-                )
-                return
-            has_value = True
-        added = column_definition(name, column, required=has_value)
-        sql = f"ALTER TABLE {table.name} ADD COLUMN {added}"
-        if not has_value:
-            sql += (
-                f";\nUPDATE {table.name} SET {name} = {value}"
-                f";\nALTER TABLE {table.name} ALTER COLUMN {name} SET NOT NULL"
+        key = table.name, name
+        if column.required and column.default is None:
+            column = replace(column, default=needs.DEFAULTS.get(key))
+        filled = needs.FILLED.get(key)
+        if column.required and column.default is None and filled is None:
+            rows = await self._count(f"SELECT FROM {table.name}") or "new rows"
+            self._obstacles.append(
+                f"{table.name} has no column {name} ({column.type}), which servers need, and "
+                f"{rows} without a value"
             )
-        self._tables.append(Step(what, sql, reason))
+            return
+        added = column_definition(name, column, required=filled is None)
+        statements = [f"ALTER TABLE {table.name} ADD COLUMN {added}"]
+        if (value := needs.VALUES.get(key)) is not None:
+            statements.append(f"UPDATE {table.name} SET {name} = {value}")  # noqa: S608  (constants)
+        if filled is not None:
+            statements += [
+                f"ALTER TABLE {table.name} ALTER COLUMN {name} SET NOT NULL",
+                filled.strip(),
+            ]
+        self._tables.append(Step(what, ";\n".join(statements), reason))
 
     async def _check_inserts(self, wanted: Relation, actual: Relation) -> None:
         """Find out whether rows as servers insert them are accepted."""
@@ -183,6 +196,11 @@ class Comparison:
             return
         if not id_.identity and id_.default is None:
             self._obstacles.append(f"{actual.name}.id has no sequence, but servers insert rows")
+        elif "nextval(" in (id_.default or "") and not _KNOWN_SEQUENCE.search(id_.default or ""):
+            self._obstacles.append(
+                f"the database does not know which sequence numbers {actual.name}.id (ALTER TABLE "
+                f"{actual.name} ALTER COLUMN id SET DEFAULT nextval('…'::regclass))"
+            )
         if actual.name == "user_retreat_registration_memo":
             sql = f"SELECT FROM pg_get_serial_sequence('{actual.name}', 'id') AS s WHERE s IS NULL"
             if id_.identity == "a":

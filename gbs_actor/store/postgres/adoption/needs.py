@@ -42,17 +42,41 @@ _KIND: Final = """CASE
     WHEN extract(hour FROM starts_at AT TIME ZONE 'Asia/Seoul') BETWEEN 10 AND 14 THEN 'LUNCH'
     WHEN extract(hour FROM starts_at AT TIME ZONE 'Asia/Seoul') BETWEEN 15 AND 20 THEN 'DINNER'
     ELSE 'SLEEP' END"""
-VALUES: Final = {
+DEFAULTS: Final = {
     ("user_retreat_registration", "is_leader"): "false",
     ("user_retreat_registration", "current_leader"): "''",
     ("user_retreat_registration", "created_at"): "now()",
     ("user_retreat_registration", "updated_at"): "now()",
     ("user_retreat_registration_memo", "created_at"): "now()",
     ("user_retreat_registration_memo", "updated_at"): "now()",
+    ("retreat", "title"): "''",
+}
+"""Defaults that the schema does not have, of columns that are added: programs that do not know the
+column go on inserting rows."""
+
+VALUES: Final = {
     ("retreat", "title"): "slug",
     ("retreat_registration_schedule", "kind"): _KIND,
 }
-"""What the rows that are there get in a column that is added without a default."""
+"""What the rows that are there get in a column that is added, where that is not its default."""
+
+FILLED: Final = {
+    ("retreat_registration_schedule", "kind"): f"""
+CREATE OR REPLACE FUNCTION lineup_schedule_kind() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.kind := (
+        SELECT {_KIND}
+        FROM (SELECT NEW.name, NEW.starts_at) AS schedule (name, starts_at)
+    );
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER lineup_schedule_kind BEFORE INSERT ON retreat_registration_schedule
+    FOR EACH ROW WHEN (NEW.kind IS NULL) EXECUTE FUNCTION lineup_schedule_kind()
+"""  # noqa: S608  (constants)
+}
+"""What gives new rows a value in a column that is added, where no default can tell it."""
 
 CONTENTS: Final = {"write_check": "INSERT INTO write_check DEFAULT VALUES"}
 """Tables that are not empty when they are new."""
