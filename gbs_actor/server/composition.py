@@ -49,7 +49,7 @@ from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.server.deferred_app import DeferredApp
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
-from gbs_actor.server.node_requests import NodeRequests
+from gbs_actor.server.node_requests import LOOK_WITHIN, NodeRequests
 from gbs_actor.server.node_status import NodeSampler, report_node
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
@@ -249,7 +249,7 @@ class Composition:
             self.nodes,
             ForwardedRequests(self._deferred[-1]).serve,
             too_large=encoded(refusal(Code.INTERNAL, "The answer is too large.")),
-            interval=settings.rooms.comparison_interval,
+            interval=min(settings.rooms.comparison_interval, LOOK_WITHIN),
         )
 
     def prepare(self) -> None:

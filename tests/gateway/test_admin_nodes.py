@@ -31,16 +31,23 @@ from tests.gateway.serving import RETREATS, SECRET, world
 
 
 @asynccontextmanager
-async def servers(**server: object) -> AsyncIterator[list[LineupServer]]:
+async def servers(
+    *, comparison_interval: float = 0.25, **server: object
+) -> AsyncIterator[list[LineupServer]]:
     """Run two servers on one store, and wait until each has reported itself.
 
-    :param server: settings of both.
+    :param server: further settings of both.
     """
     environment = seeded_environment(1)
     store = SimStore(environment=environment, shared=True)
 
     def of(name: str) -> dict[str, dict[str, object]]:
-        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}, "server": server}
+        return {
+            "auth": {"jwt_secret": SECRET},
+            "store": {"node": name},
+            "rooms": {"comparison_interval": comparison_interval},
+            "server": server,
+        }
 
     async with (
         lineup_server(
@@ -276,6 +283,15 @@ async def test_what_another_server_shows_is_what_it_would_show_itself(
         assert here.status == 200
         assert here.json().keys() == there.json().keys()
         assert here.headers["Cache-Control"] == "no-store"
+
+
+async def test_servers_that_seldom_compare_their_rooms_take_requests_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers(comparison_interval=60) as (first, _):
+        for _ in range(10):
+            asked = await first.http("GET", "/admin/system?node=b", role=Role.ADMIN_MINISTER)
+            assert asked.status == 200
 
 
 async def test_the_other_server_decides_what_an_operator_may_do(
