@@ -200,3 +200,6 @@ async def test_behind_a_proxy_a_view_is_of_the_server_that_it_names(
         assert f"서버 {other}" in await act(page, "서버 종료", "시험")
         await trio.to_thread.run_sync(until, lambda: not named[other].alive())
         assert named[first].alive()
+        await page.see(".server-choice [role=status]")
+        assert await choice() == other  # where the view's actions would be done
+        assert f"응답하지 않는 서버: {other}" in await page.text(".server-choice")
