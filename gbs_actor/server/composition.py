@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -99,6 +100,8 @@ class Composition:
         """Those in use."""
         self.draining = False
         """Whether the server is shutting down; readyz reports it."""
+        self.ends_at = math.inf
+        """Trio time at which the shutdown has to be over; inf: there is none."""
         self.front_door: FrontDoor | None = None
         """What listens; ``None``: another ASGI server does."""
         self.address: str | None = None
@@ -215,6 +218,7 @@ class Composition:
             rates=rates,
             store_failure=self.write_check.failure,
             draining=lambda: self.draining,
+            ends_at=lambda: self.ends_at,
             shut_down=self._shut_down,
             importer=Importer(store, self.rooms, settings.imports, environment),
             client_metrics=ClientMetricsTotals(),
@@ -316,6 +320,7 @@ class Composition:
         :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
+        self.ends_at = trio.current_time() + grace
         self.operator_events.publish(
             "server.draining", "ending: commands under way are finished", grace=grace
         )
