@@ -153,6 +153,13 @@ async def test_the_dashboard_shows_both_and_acts_on_the_other(
         assert "서버 b" in await page.text(".view-head")
         assert "The room" in await act(page, "재시작", "시험")
         assert await page.problems() == []
+        os.kill(b.pid, signal.SIGSTOP)
+        try:
+            await page.click("button[aria-label='로그아웃']")
+            await page.see(".login [role=status]")
+            assert "세션이 끝나지 않았을 수 있습니다: b" in await page.text(".login")
+        finally:
+            os.kill(b.pid, signal.SIGCONT)
 
 
 @pytest.mark.node
