@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -49,7 +50,7 @@ from gbs_actor.rooms.tracepoints import Observer, ignore
 from gbs_actor.server.deferred_app import DeferredApp
 from gbs_actor.server.hypercorn import answering_half_closed, awaiting_requests
 from gbs_actor.server.loop_lag import LoopLag
-from gbs_actor.server.node_requests import NodeRequests
+from gbs_actor.server.node_requests import LOOK_WITHIN, NodeRequests
 from gbs_actor.server.node_status import NodeSampler, report_node
 from gbs_actor.server.sampling import ServerSampler
 from gbs_actor.server.socket_server import socket_server
@@ -99,6 +100,8 @@ class Composition:
         """Those in use."""
         self.draining = False
         """Whether the server is shutting down; readyz reports it."""
+        self.ends_at = math.inf
+        """Trio time at which the shutdown has to be over; inf: there is none."""
         self.front_door: FrontDoor | None = None
         """What listens; ``None``: another ASGI server does."""
         self.address: str | None = None
@@ -215,6 +218,7 @@ class Composition:
             rates=rates,
             store_failure=self.write_check.failure,
             draining=lambda: self.draining,
+            ends_at=lambda: self.ends_at,
             shut_down=self._shut_down,
             importer=Importer(store, self.rooms, settings.imports, environment),
             client_metrics=ClientMetricsTotals(),
@@ -249,7 +253,7 @@ class Composition:
             self.nodes,
             ForwardedRequests(self._deferred[-1]).serve,
             too_large=encoded(refusal(Code.INTERNAL, "The answer is too large.")),
-            interval=settings.rooms.comparison_interval,
+            interval=min(settings.rooms.comparison_interval, LOOK_WITHIN),
         )
 
     def prepare(self) -> None:
@@ -316,6 +320,7 @@ class Composition:
         :param grace: seconds for the whole shutdown, most of which this may take.
         """
         self.draining = True
+        self.ends_at = trio.current_time() + grace
         self.operator_events.publish(
             "server.draining", "ending: commands under way are finished", grace=grace
         )

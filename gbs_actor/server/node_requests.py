@@ -13,6 +13,8 @@ from gbs_actor.store.protocol import CommitRefused, StoreError
 
 AT_ONCE: Final = 8
 """Requests that are under way at the same time, at most; others wait in the store."""
+LOOK_WITHIN: Final = 0.25
+"""Seconds between two looks, at most: what is not taken within a few seconds is not done."""
 
 _log = structlog.get_logger(__name__)
 

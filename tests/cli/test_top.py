@@ -9,16 +9,21 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from trio.testing import MockClock
 
+from gbs_actor.cli.admin_client import AdminRequestFailed
 from gbs_actor.cli.failures import CommandFailed
+from gbs_actor.cli.top.live_screen import LiveScreen
 from gbs_actor.cli.top.screen import duration, milliseconds, screen
 from gbs_actor.cli.top.snapshot import Rates, Rooms, Snapshot, System, take
 from gbs_actor.cli.top.view import SORTS, View
 from gbs_actor.cli.top.watch import Watch
 from gbs_actor.client import connect
+from gbs_actor.concurrency import background
 from tests.cli.conftest import Command
 from tests.cli.demo_process import Demo
 from tests.cli.pty_process import on_terminal
@@ -77,6 +82,8 @@ class Server:
         self.retreats = retreats
         self.asked: list[tuple[str, dict[str, str | int]]] = []
         self.system = SYSTEM
+        self.failure: AdminRequestFailed | None = None
+        """With which it refuses to show itself."""
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         self.asked.append((path, dict(params or {})))
@@ -84,6 +91,8 @@ class Server:
             return {"retreats": self.retreats, "node": self.node}
         if path == "/system":
             assert self.retreats is None, "would be refused"
+            if self.failure is not None:
+                raise self.failure
             return self.system
         assert path == "/rooms"
         return {"total": len(self.rooms), "rooms": list(self.rooms), "crashes": 0}
@@ -143,6 +152,44 @@ async def test_behind_a_proxy_its_figures_are_of_the_server_that_was_asked_first
     assert not any("node" in params for path, params in server.asked if path == "/rooms")
     assert watch.snapshot is not None
     assert "server a" in text_of(watch.snapshot)
+
+
+@pytest.mark.parametrize(
+    ("status", "shown_then"), [(404, "b"), (429, "a")], ids=["it is gone", "it is asked too much"]
+)
+async def test_where_that_server_refuses_the_live_screen_goes_on(
+    status: int, shown_then: str, autojump_clock: MockClock
+) -> None:
+    server = Server(ROOM, node="a")
+    watch = Watch(server, View())
+    live = LiveScreen(watch, Console(file=io.StringIO(), width=200, height=20), "http://here")
+
+    async def refuse_once() -> None:
+        await trio.sleep(0.5)
+        server.failure = AdminRequestFailed("It is not to be seen.", status)
+        server.node = "b"
+        await trio.sleep(1)
+        server.failure = None
+        server.system = {**SYSTEM, "uptime": 200.0}
+
+    async with background(refuse_once):
+        await live.run(3, 1.0)
+    assert server.asked[-1] == ("/system", {"node": shown_then})
+    assert watch.snapshot is not None
+    assert f"server {shown_then}" in text_of(watch.snapshot)
+    assert (watch.rates is None) == (shown_then == "b"), "no rates between two servers"
+
+
+async def test_a_server_that_is_named_is_waited_for(autojump_clock: MockClock) -> None:
+    server = Server(ROOM, node="a")
+    watch = Watch(server, View(), "b")
+    await watch.look(10)
+    server.failure = AdminRequestFailed("There is no server b, or it is gone.", 404)
+    with pytest.raises(AdminRequestFailed):
+        await watch.look(10)
+    server.failure = None
+    await watch.look(10)
+    assert server.asked[-1] == ("/system", {"node": "b"})
 
 
 async def test_a_server_that_is_named_is_shown_with_its_rooms_only() -> None:

@@ -153,6 +153,13 @@ async def test_the_dashboard_shows_both_and_acts_on_the_other(
         assert "서버 b" in await page.text(".view-head")
         assert "The room" in await act(page, "재시작", "시험")
         assert await page.problems() == []
+        os.kill(b.pid, signal.SIGSTOP)
+        try:
+            await page.click("button[aria-label='로그아웃']")
+            await page.see(".login [role=status]")
+            assert "세션이 끝나지 않았을 수 있습니다: b" in await page.text(".login")
+        finally:
+            os.kill(b.pid, signal.SIGCONT)
 
 
 @pytest.mark.node
@@ -200,3 +207,6 @@ async def test_behind_a_proxy_a_view_is_of_the_server_that_it_names(
         assert f"서버 {other}" in await act(page, "서버 종료", "시험")
         await trio.to_thread.run_sync(until, lambda: not named[other].alive())
         assert named[first].alive()
+        await page.see(".server-choice [role=status]")
+        assert await choice() == other  # where the view's actions would be done
+        assert f"응답하지 않는 서버: {other}" in await page.text(".server-choice")

@@ -18,6 +18,7 @@ from gbs_actor.auth import Role
 from gbs_actor.gateway.http.admin.room_query import SORTS
 from gbs_actor.gateway.nodes.outgoing import MAX_IN_FLIGHT, MAX_OF_ONE
 from gbs_actor.gateway.nodes.request import response_from
+from gbs_actor.store.nodes import NodeRequest
 from gbs_actor.testing import (
     HttpReply,
     LineupServer,
@@ -26,21 +27,29 @@ from gbs_actor.testing import (
     lineup_server,
     seeded_environment,
 )
+from gbs_actor.testing.peers import HttpConnection, TransportClosed
 from tests.gateway.admin_site import OWN
 from tests.gateway.serving import RETREATS, SECRET, world
 
 
 @asynccontextmanager
-async def servers(**server: object) -> AsyncIterator[list[LineupServer]]:
+async def servers(
+    *, comparison_interval: float = 0.25, **server: object
+) -> AsyncIterator[list[LineupServer]]:
     """Run two servers on one store, and wait until each has reported itself.
 
-    :param server: settings of both.
+    :param server: further settings of both.
     """
     environment = seeded_environment(1)
     store = SimStore(environment=environment, shared=True)
 
     def of(name: str) -> dict[str, dict[str, object]]:
-        return {"auth": {"jwt_secret": SECRET}, "store": {"node": name}, "server": server}
+        return {
+            "auth": {"jwt_secret": SECRET},
+            "store": {"node": name},
+            "rooms": {"comparison_interval": comparison_interval},
+            "server": server,
+        }
 
     async with (
         lineup_server(
@@ -187,14 +196,21 @@ async def test_a_session_is_kicked_wherever_it_is(
         assert (record["target"], record["outcome"]) == (client.sid, "done")
 
 
+async def sent(server: LineupServer, method: str, **fields: str) -> HttpReply:
+    """Send a request about an operator's session."""
+    return await server.http(method, "/admin/session", user=None, headers={"Origin": OWN, **fields})
+
+
+async def begun(server: LineupServer) -> dict[str, str]:
+    """Begin a session; return the header fields with which a page sends its requests."""
+    bearer = f"Bearer {server.token(role=Role.ADMIN_MINISTER)}"
+    session = await sent(server, "POST", Authorization=bearer)
+    cookie = session.headers["Set-Cookie"].partition(";")[0]
+    return {"Cookie": cookie, "X-CSRF-Token": session.json()["csrfToken"]}
+
+
 async def test_a_session_of_an_operator_ends_on_all_servers(autojump_clock: MockClock) -> None:
     async with servers() as (first, second):
-
-        async def sent(server: LineupServer, method: str, **fields: str) -> HttpReply:
-            return await server.http(
-                method, "/admin/session", user=None, headers={"Origin": OWN, **fields}
-            )
-
         bearer = f"Bearer {first.token(role=Role.ADMIN_MINISTER)}"
         other, ended = [await sent(first, "POST", Authorization=bearer) for _ in range(2)]
         cookies = [each.headers["Set-Cookie"].partition(";")[0] for each in (other, ended)]
@@ -207,6 +223,48 @@ async def test_a_session_of_an_operator_ends_on_all_servers(autojump_clock: Mock
         for server in (first, second):
             assert (await sent(server, "GET", Cookie=cookies[1])).status == 401
             assert (await sent(server, "GET", Cookie=cookies[0])).status == 200
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0], ids=["just now", "for long"])
+async def test_who_ends_a_session_learns_on_which_servers_it_may_go_on(
+    seconds: float, autojump_clock: MockClock
+) -> None:
+    async with servers() as (first, _):
+        page = await begun(first)
+        first.store.begin_outage()
+        await trio.sleep(seconds)
+        ended = await sent(first, "DELETE", **page)
+        assert (ended.status, ended.json()) == (200, {"missing": ["b"]})
+        assert "Max-Age=0" in ended.headers["Set-Cookie"]
+        assert (await sent(first, "GET", **page)).status == 401
+        first.store.end_outage()
+
+
+async def test_what_operators_read_keeps_no_action_from_other_servers(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        page = await begun(first)
+        peers = [await second.peer(user=user, join="2024-winter") for user in range(7, 15)]
+        take = second.store.nodes.take
+
+        async def late(run_id: UUID, limit: int) -> list[NodeRequest]:
+            await trio.sleep(0.5)
+            return await take(run_id, limit)
+
+        second.store.nodes.take = late  # type: ignore[method-assign]
+        ask = partial(first.http, "GET", "/admin/system?node=b", role=Role.ADMIN_MINISTER)
+        async with trio.open_nursery() as nursery:
+            for _ in range(MAX_OF_ONE + 1):
+                nursery.start_soon(ask)
+            await trio.sleep(0.1)
+            for user in range(7, 15):
+                nursery.start_soon(acted, first, f"/users/{user}/kick")
+            assert (await sent(first, "DELETE", **page)).status == 204
+        assert (await sent(second, "GET", **page)).status == 401
+        with trio.fail_after(10):
+            for peer in peers:
+                await peer.disconnected.wait()
 
 
 async def test_who_may_not_kick_a_session_of_another_server_is_recorded_there(
@@ -248,6 +306,45 @@ async def test_a_shutdown_does_not_wait_for_other_servers_beyond_its_time(
         assert (record["outcome"], "Not answered: b." in record["details"]) == ("done", True)
 
 
+async def test_other_servers_are_waited_for_however_short_a_shutdown_is(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers(shutdown_grace=0.2) as (first, second):
+        await second.peer(user=7, join="2024-winter")
+        done = await acted(first, "/users/7/kick")
+        assert (done["sessions"], done["missing"]) == (1, [])
+
+
+async def test_a_kick_while_the_server_stops_is_recorded(autojump_clock: MockClock) -> None:
+    async with servers(shutdown_grace=4) as (first, second):
+        await first.peer(user=7, join="2024-winter")
+        second.store.begin_outage()
+        connection = HttpConnection(await first.open_stream())
+        headers = {"Authorization": f"Bearer {first.token(role=Role.ADMIN_MINISTER)}"}
+        body = msgspec.json.encode(REASON)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first.stop)
+            await trio.testing.wait_all_tasks_blocked()
+            with suppress(TransportClosed):
+                await connection.request("POST", "/admin/users/7/kick", headers=headers, body=body)
+        assert trio.current_time() - began <= 4
+        second.store.end_outage()
+        await trio.sleep(10)
+        (record,) = await audited(second, "user.kick")
+        assert "Not answered: b." in record["details"]
+
+
+async def test_what_cannot_be_sent_to_other_servers_is_done_on_none(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, _):
+        peer = await first.peer(user=7, join="2024-winter")
+        await acted(first, f"/users/7/kick?{'x' * 8_001}", status=400)
+        await trio.sleep(5)
+        assert not peer.disconnected.is_set()
+
+
 async def test_a_room_of_another_server_is_restarted_there_and_it_records_that(
     autojump_clock: MockClock,
 ) -> None:
@@ -276,6 +373,15 @@ async def test_what_another_server_shows_is_what_it_would_show_itself(
         assert here.status == 200
         assert here.json().keys() == there.json().keys()
         assert here.headers["Cache-Control"] == "no-store"
+
+
+async def test_servers_that_seldom_compare_their_rooms_take_requests_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers(comparison_interval=60) as (first, _):
+        for _ in range(10):
+            asked = await first.http("GET", "/admin/system?node=b", role=Role.ADMIN_MINISTER)
+            assert asked.status == 200
 
 
 async def test_the_other_server_decides_what_an_operator_may_do(

@@ -9,13 +9,12 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.concurrency import background
-from gbs_actor.server.node_requests import AT_ONCE, NodeRequests
+from gbs_actor.server.node_requests import AT_ONCE, LOOK_WITHIN, NodeRequests
 from gbs_actor.store.memory_nodes import MemoryNodes
 from gbs_actor.store.nodes import MAX_ANSWER, NodeRequest
 from gbs_actor.store.protocol import StoreUnavailable
 
 RUN = UUID(int=1)
-INTERVAL = 0.25
 
 
 class Asked:
@@ -44,7 +43,7 @@ class Asked:
 
 
 def serving(asked: Asked, serve: Callable[[bytes], Awaitable[bytes]]) -> NodeRequests:
-    return NodeRequests(asked, serve, too_large=b"too large", interval=INTERVAL)
+    return NodeRequests(asked, serve, too_large=b"too large", interval=LOOK_WITHIN)
 
 
 async def test_what_arrives_late_is_not_done(autojump_clock: MockClock) -> None:

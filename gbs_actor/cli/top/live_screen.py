@@ -58,7 +58,7 @@ class LiveScreen:
             await self._watch.look(self._rooms())
             self._fault = ""
         except AdminRequestFailed as fault:
-            if not fault.temporary:
+            if not (fault.temporary or fault.status in (404, 429)):  # 404: it may come back
                 raise
             self._fault = str(fault)
 

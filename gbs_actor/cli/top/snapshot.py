@@ -135,8 +135,10 @@ class Rates:
 
     @classmethod
     def between(cls, former: Snapshot | None, snapshot: Snapshot) -> Rates | None:
-        """Return the rates; ``None`` if there is no former one, or the server started since."""
+        """Return the rates; ``None`` if there is no former one, or it is of another run."""
         if former is None or former.system is None or snapshot.system is None:
+            return None
+        if former.node != snapshot.node:
             return None
         seconds = snapshot.at - former.at
         before, after = former.system, snapshot.system

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gbs_actor.cli.admin_client import AdminRequestFailed
 from gbs_actor.cli.failures import CommandFailed
 from gbs_actor.cli.top.snapshot import MAX_ROOMS, AdminReader, Rates, Snapshot, take
 from gbs_actor.cli.top.view import View
@@ -14,7 +15,7 @@ class Watch:
 
     :param view: what is asked for; may change between two looks.
     :param node: the one of several servers that is shown; ``None``: the rooms of all, and the
-        figures of the one that is asked first.
+        figures of the one that is asked first, or once that is gone, of the one asked then.
     """
 
     def __init__(self, client: AdminReader, view: View, node: str | None = None) -> None:
@@ -47,6 +48,10 @@ class Watch:
             )
         except msgspec.ValidationError as error:
             raise CommandFailed(f"The server is of another version: {error}.") from None
+        except AdminRequestFailed as failed:
+            if failed.status == 404:
+                self._shows_server = None  # the server is gone: the next look is at another one
+            raise
         self.rates = Rates.between(self.snapshot, snapshot)
         self.snapshot = snapshot
         return snapshot

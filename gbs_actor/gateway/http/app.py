@@ -90,11 +90,7 @@ def _admin_blueprints(services: Services) -> list[Blueprint]:
         services.environment,
         node=services.nodes.name,
     )
-    forwarding = Forwarding(
-        services.nodes,
-        draining=services.draining,
-        grace=services.settings.server.shutdown_grace,
-    )
+    forwarding = Forwarding(services.nodes, services.ends_at)
     identity = AdminIdentity(
         services.verifier,
         services.authorizer,

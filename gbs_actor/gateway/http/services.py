@@ -51,6 +51,8 @@ class Services:
     """In one sentence, why no change could be stored at the moment; ``None``: it could."""
     draining: Callable[[], bool]
     """Whether the server is about to stop, so that no new clients should be sent to it."""
+    ends_at: Callable[[], float]
+    """Trio time at which a shutdown has to be over; inf: there is none."""
     shut_down: Callable[[], None]
     """Lets the server stop as SIGTERM does; may be called again."""
 

@@ -99,6 +99,10 @@ class Nodes:
         """Return the reports of the other nodes that are there, by name."""
         return [each for each in self._reports() if each.age <= GONE_AFTER]
 
+    def last_seen(self) -> list[NodeReport]:
+        """Return the reports of those that were there when the store was last read."""
+        return [each for each in self._known.reports if each.age <= GONE_AFTER]
+
     def names(self) -> tuple[str, ...]:
         """Return the names of the nodes that are there, this one's too, if it has one."""
         if self.name is None:

@@ -21,9 +21,9 @@ ANSWER_WITHIN: Final = 9.0
 DISCARD_WITHIN: Final = 1.0
 """Seconds that the removal of a request may take that is not waited for any more."""
 MAX_IN_FLIGHT: Final = 32
-"""Requests to one node that wait for their answers, at most."""
+"""Requests to one node that wait for their answers, at most; and as many actions."""
 MAX_OF_ONE: Final = 5
-"""Of these, of one operator: fewer than the node serves at the same time."""
+"""Of the former, of one operator: fewer than the node serves at the same time."""
 _POLL: Final = 0.05
 """Seconds between two looks for an answer."""
 _WITHDRAW_AFTER: Final = TAKE_WITHIN + 0.5
@@ -59,8 +59,8 @@ class OutgoingRequests:
     def __init__(self, directory: NodeDirectory, environment: Environment) -> None:
         self._directory = directory
         self._environment = environment
-        self._in_flight: Counter[tuple[str, int | None]] = Counter()
-        """By node and operator."""
+        self._in_flight: Counter[tuple[str, bool, int | None]] = Counter()
+        """By node, whether it acts, and operator."""
 
     async def send(
         self,
@@ -68,6 +68,7 @@ class OutgoingRequests:
         request: bytes,
         operator: int | None,
         *,
+        acts: bool = False,
         answer_within: float = ANSWER_WITHIN,
     ) -> bytes:
         """Ask something of another node; return its answer.
@@ -77,11 +78,12 @@ class OutgoingRequests:
         also if this is cancelled: then it may still be done.
 
         :param operator: the id of the user who asks; ``None``: whoever has the operator token.
+        :param acts: whether it may change something; then no requests that only read hold it up.
         :param answer_within: seconds.
         :raises NodeNotAnswering: it does not, or the store cannot be reached.
         :raises TooManyRequests: beyond :data:`MAX_IN_FLIGHT` or :data:`MAX_OF_ONE`.
         """
-        with self._counted(node.name, operator):
+        with self._counted(node.name, operator, acts=acts):
             request_id, answer = self._environment.uuid(), None
             try:
                 answer = await self._exchange(request_id, node, request, answer_within)
@@ -125,16 +127,16 @@ class OutgoingRequests:
             await self._directory.discard(request_id)
 
     @contextmanager
-    def _counted(self, node: str, operator: int | None) -> Iterator[None]:
+    def _counted(self, node: str, operator: int | None, *, acts: bool) -> Iterator[None]:
         """Count a request as in flight within the block.
 
         :raises TooManyRequests: too many are.
         """
-        key = node, operator
-        if self._in_flight[key] >= MAX_OF_ONE:
+        key = node, acts, operator
+        if not acts and self._in_flight[key] >= MAX_OF_ONE:
             raise TooManyRequests(node, own=True)
-        of_node = [count for (name, _), count in self._in_flight.items() if name == node]
-        if sum(of_node) >= MAX_IN_FLIGHT:
+        alike = [count for (*kind, _), count in self._in_flight.items() if kind == [node, acts]]
+        if sum(alike) >= MAX_IN_FLIGHT:
             raise TooManyRequests(node, own=False)
         self._in_flight[key] += 1
         try:

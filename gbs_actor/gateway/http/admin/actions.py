@@ -110,6 +110,7 @@ def admin_actions(
     async def kick_session(sid: str) -> Response:
         operator = identity.require(request)
         asked = await ActionRequest.read(request, operator, _body)
+        part = await forwarding.part(request, operator)
         client = clients.find(sid)
         # Who may not see a session is answered as if there were none.
         hidden = client is not None and not await identity.reaches(
@@ -119,15 +120,16 @@ def admin_actions(
         result = _kick(found, dry_run=asked.dry_run)
         outcome: Outcome | None = "refused" if hidden else None
         if client is None:
-            result = await _elsewhere(asked, result)
+            result = merged(result, await forwarding.act_on_others(part))
         return asked.respond(audit, result, "session.kick", sid, outcome=outcome)
 
     @blueprint.post("/users/<user_id>/kick")
     async def kick_user(user_id: str) -> Response:
         operator = identity.require_unrestricted(request)
         asked = await ActionRequest.read(request, operator, _body)
+        part = await forwarding.part(request, operator)
         result = _kick(clients.of_user(one_id(("userId", user_id))), dry_run=asked.dry_run)
-        result = await _elsewhere(asked, result)
+        result = merged(result, await forwarding.act_on_others(part))
         return asked.respond(audit, result, "user.kick", user_id)
 
     def _kick(found: Sequence[Client], *, dry_run: bool) -> KickResult:
@@ -143,12 +145,6 @@ def admin_actions(
         return KickResult(
             changed=bool(connected), dry_run=dry_run, message=message, sessions=len(connected)
         )
-
-    async def _elsewhere(asked: ActionRequest[ActionBody], result: KickResult) -> KickResult:
-        """Do the same on the other servers; return the result of all, for the audit of this one."""
-        if "node" in asked.request.args:
-            return result
-        return merged(result, await forwarding.act_on_others(asked.request, asked.operator))
 
     @blueprint.post("/drain")
     async def drain_server() -> Response:

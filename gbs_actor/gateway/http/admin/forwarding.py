@@ -6,8 +6,9 @@ store, decides what the operator may do, and serves them like its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ import trio
 from hypercorn.typing import ASGIFramework
 from quart import Blueprint, Request, Response, request
 
+from gbs_actor.concurrency import background
 from gbs_actor.contract.decoding import InvalidPayload
 from gbs_actor.gateway.http.admin.audit import address_of
 from gbs_actor.gateway.http.admin.events import asks_for_stream
@@ -57,6 +59,8 @@ _METHODS: Final[Mapping[str, Method]] = {"POST": "POST", "DELETE": "DELETE"}
 """Of requests that are forwarded; others are read like GET."""
 _SLOW: Final = {"profile": MAX_SECONDS + ANSWER_WITHIN}
 """Seconds within which it has to be answered, where that may take longer."""
+_LOOK: Final = 0.05
+"""Seconds within which a shutdown is noticed."""
 _log = structlog.get_logger(__name__)
 
 
@@ -64,14 +68,12 @@ class Forwarding:
     """Sends requests of operators to other servers.
 
     :param nodes: all servers on the store.
-    :param draining: whether this server is shutting down.
-    :param grace: seconds that its shutdown may take.
+    :param ends_at: Trio time at which the shutdown of this one has to be over; inf: there is none.
     """
 
-    def __init__(self, nodes: Nodes, *, draining: Callable[[], bool], grace: float) -> None:
+    def __init__(self, nodes: Nodes, ends_at: Callable[[], float]) -> None:
         self._nodes = nodes
-        self._draining = draining
-        self._act_within = min(ANSWER_WITHIN, max(grace - DISCARD_WITHIN, grace / 2))
+        self._ends_at = ends_at
 
     async def to(self, node: str, asked: Request, operator: Operator) -> Response:
         """Return what another server responds to a request."""
@@ -93,57 +95,75 @@ class Forwarding:
             forwarded.headers["Retry-After"] = response.retry_after
         return forwarded
 
-    async def to_others(
-        self,
-        asked: Request,
-        operator: Operator,
-        *,
-        within: float = ANSWER_WITHIN,
-        shield: bool = False,
-        **arguments: str | int,
-    ) -> dict[str, ForwardedResponse | None]:
-        """Return what each of the other servers responds to a request that this one serves, too.
+    async def part(
+        self, asked: Request, operator: Operator, **arguments: str | int
+    ) -> ForwardedRequest | None:
+        """Return what the other servers are to serve of a request that this one serves, too.
 
-        They record nothing in the audit but refusals. ``None``: it has not responded.
+        They record nothing in the audit but refusals. ``None``: it is a request to one server.
 
-        :param within: seconds, at most; then each request is removed, see
-            :data:`~gbs_actor.gateway.nodes.outgoing.DISCARD_WITHIN`.
-        :param shield: whether it goes on if this is cancelled.
         :param arguments: other ones than those of the request.
+        :raises InvalidPayload: it cannot be sent to others.
         """
-        others = self._nodes.others()
-        if operator.forwarded or not others:
-            return {}
+        if operator.forwarded or self._nodes.name is None or "node" in asked.args:
+            await trio.lowlevel.checkpoint()
+            return None
         query = asked.args.to_dict(flat=False)
         query |= {name: [str(value)] for name, value in arguments.items()}
-        message = await _forwarded(asked, operator, query, part=True)
-        responses: dict[str, ForwardedResponse | None] = {each.name: None for each in others}
+        return await _forwarded(asked, operator, query, part=True)
 
-        async def ask(node: NodeReport) -> None:
-            with suppress(NodeNotAnswering, TooManyRequests):
-                responses[node.name] = await self._ask(node, message)
-
-        with trio.move_on_after(within, shield=shield):
-            async with trio.open_nursery() as nursery:
-                for each in others:
-                    nursery.start_soon(ask, each)
+    async def read_from_others(
+        self, part: ForwardedRequest | None
+    ) -> dict[str, ForwardedResponse | None]:
+        """Return what each of the other servers responds; ``None``: it has not responded."""
+        responses: dict[str, ForwardedResponse | None] = {}
+        with trio.move_on_after(ANSWER_WITHIN):
+            await self._ask_all(self._nodes.others(), part, responses)
         return responses
 
     async def act_on_others(
-        self, asked: Request, operator: Operator
+        self, part: ForwardedRequest | None
     ) -> dict[str, ForwardedResponse | None]:
-        """Let the other servers do what this one does; return what :meth:`to_others` does.
+        """Let the other servers do what this one has done; return as :meth:`read_from_others`.
 
-        A client that goes away does not cut it off, and a shutdown does not wait for it.
+        Without the store, those that were there before have not responded. Cancelled, it goes on;
+        but a shutdown does not wait for it, beyond its time.
         """
-        shield = not self._draining()
-        return await self.to_others(asked, operator, within=self._act_within, shield=shield)
+        responses: dict[str, ForwardedResponse | None] = {}
+        with trio.move_on_after(ANSWER_WITHIN, shield=True) as scope:
+            async with background(partial(self._end_in_time, scope)):
+                await self._ask_all(self._nodes.last_seen(), part, responses)
+        return responses
+
+    async def _end_in_time(self, scope: trio.CancelScope) -> None:
+        """Let a scope end with a shutdown, once one has begun."""
+        while True:
+            scope.deadline = min(scope.deadline, self._ends_at() - DISCARD_WITHIN)
+            await trio.sleep(_LOOK)
+
+    async def _ask_all(
+        self,
+        nodes: Iterable[NodeReport],
+        part: ForwardedRequest | None,
+        responses: dict[str, ForwardedResponse | None],
+    ) -> None:
+        """Ask servers, and write down what they respond, each under its name."""
+
+        async def ask(node: NodeReport, message: ForwardedRequest) -> None:
+            with suppress(NodeNotAnswering, TooManyRequests):
+                responses[node.name] = await self._ask(node, message)
+
+        async with trio.open_nursery() as nursery:
+            if part is not None:
+                for each in nodes:
+                    responses[each.name] = None
+                    nursery.start_soon(ask, each, part)
 
     async def _ask(self, node: NodeReport, message: ForwardedRequest) -> ForwardedResponse:
         within = _SLOW.get(kind_of(message.path), ANSWER_WITHIN)
         asker = None if message.user is None else message.user.user_id
         answer = await self._nodes.outgoing.send(
-            node, encoded(message), asker, answer_within=within
+            node, encoded(message), asker, acts=message.method != "GET", answer_within=within
         )
         try:
             return response_from(answer)

@@ -39,6 +39,13 @@ class OperatorSession(msgspec.Struct, frozen=True, rename="camel"):
     """All servers that are there, by name; empty: there is only one."""
 
 
+class EndedSession(msgspec.Struct, frozen=True):
+    """Where the session may go on."""
+
+    missing: tuple[str, ...]
+    """Servers that have not answered: there its cookie may be valid until it expires."""
+
+
 def admin_session(
     identity: AdminIdentity, nodes: Nodes, forwarding: Forwarding, environment: Environment
 ) -> Blueprint:
@@ -69,11 +76,19 @@ def admin_session(
     @blueprint.delete("/session")
     async def end() -> Response:
         operator = identity.require(request)
+        missing: tuple[str, ...] = ()
         if operator.session is not None:
+            part = await forwarding.part(request, operator)
             identity.sessions.end(operator.session)
-            await forwarding.act_on_others(request, operator)
-        response = Response(b"", status=204)
-        del response.headers["Content-Type"]
+            others = await forwarding.act_on_others(part)
+            missing = tuple(
+                name for name, each in others.items() if each is None or each.status != 204
+            )
+        if missing:
+            response = fresh_response(EndedSession(missing))
+        else:
+            response = Response(b"", status=204)
+            del response.headers["Content-Type"]
         _set_cookie(response, "", 0, environment.wall())
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -94,7 +94,8 @@ def admin_sessions(
                     "offset",
                     f"Of several servers only the first {MAX_LIMIT} are shown; give a node.",
                 )
-            others = await forwarding.to_others(request, operator, offset=0, limit=first)
+            part = await forwarding.part(request, operator, offset=0, limit=first)
+            others = await forwarding.read_from_others(part)
             there = {
                 name: None if response is None else response.decoded(_page)
                 for name, response in others.items()

@@ -251,6 +251,7 @@ _END_SESSION: Final[Described] = {
     "security": _OPERATORS,
     "parameters": parameters("csrfToken"),
     "responses": {
+        "200": success("EndedSession", "It has ended, but not everywhere.", headers=SET_COOKIE),
         "204": {"description": "There is none any more.", "headers": SET_COOKIE},
         **errors(401, 403, 429, 500),
     },

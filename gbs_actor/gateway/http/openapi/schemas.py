@@ -27,7 +27,7 @@ from gbs_actor.gateway.http.admin.diagnostics import (
     ProfileResult,
 )
 from gbs_actor.gateway.http.admin.overview import Overview
-from gbs_actor.gateway.http.admin.session import OperatorSession
+from gbs_actor.gateway.http.admin.session import EndedSession, OperatorSession
 from gbs_actor.gateway.http.admin.sessions import ClosedPage
 from gbs_actor.gateway.http.admin.system import SystemStatistics
 from gbs_actor.gateway.http.admin.task_tree import TaskTree
@@ -93,6 +93,7 @@ _TYPES: Final[dict[str, Any]] = {
     "TraceBody": TraceBody,
     "StopTraceBody": StopTraceBody,
     "OperatorSession": OperatorSession,
+    "EndedSession": EndedSession,
     "Audit": AuditPage,
     "LogLevels": LogLevelStatistics,
     **{each.__name__: each for each in (ActionBody, LogLevelBody, ProfileBody)},

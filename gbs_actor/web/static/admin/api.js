@@ -11,6 +11,9 @@ export const session = new Store(undefined);
 /** Whether a session has ended while the page was open. */
 export const ended = new Store(false);
 
+/** The servers on which the last session may go on, as they have not answered its end. */
+export const unended = new Store([]);
+
 /** Find out whether this browser has a session. */
 export async function findSession() {
   try {
@@ -25,6 +28,7 @@ export async function findSession() {
 export async function logIn(token) {
   session.set(await request("POST", "session", { headers: { Authorization: `Bearer ${token}` } }));
   ended.set(false);
+  unended.set([]);
 }
 
 /** End the session; if the server does not answer, the page forgets it all the same. */
@@ -32,7 +36,8 @@ export async function logOut() {
   const headers = csrfHeader();
   ended.set(false);
   session.set(null);
-  await request("DELETE", "session", { headers });
+  const end = await request("DELETE", "session", { headers });
+  if (session.value === null) unended.set(end?.missing ?? []);
 }
 
 /** Whether somebody sees the whole server, or the rooms of some retreats only. */

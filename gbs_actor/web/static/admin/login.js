@@ -1,7 +1,7 @@
 import { HttpError } from "../shared/http.js";
 import { html, useRef, useState } from "../shared/html.js";
 import { useStore } from "../shared/store.js";
-import { ended, logIn } from "./api.js";
+import { ended, logIn, unended } from "./api.js";
 import { texts } from "./strings.js";
 
 const { login } = texts;
@@ -9,6 +9,7 @@ const { login } = texts;
 /** Asks for a token, and begins a session with it. */
 export function Login() {
   const hasEnded = useStore(ended);
+  const silent = useStore(unended);
   const field = useRef(null);
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -36,6 +37,7 @@ export function Login() {
       <form class="panel" onSubmit=${submit}>
         <h1>${texts.title}</h1>
         ${hasEnded && html`<p class="banner warn" role="status">${login.ended}</p>`}
+        ${silent.length > 0 && html`<p class="banner warn" role="status">${login.unended(silent.join(", "))}</p>`}
         <label for="token">${login.token}</label>
         <input id="token" type="password" ref=${field} autofocus autocomplete="off" spellcheck="false"
           aria-describedby="token-hint" aria-invalid=${problem ? "true" : undefined} />

@@ -29,14 +29,17 @@ export function useServers(operator, named, choosing) {
   useEffect(() => {
     if (choosing && named !== undefined) chosen.set(named);
   }, [choosing, named]);
-  return { node: named ?? (nodes.includes(before) ? before : nodes[0]), nodes };
+  // One that is silent stays: on another one, the view's actions would be done there.
+  return { node: named ?? before ?? undefined, nodes };
 }
 
 /** Says which server a view shows, and lets another one be chosen. */
 export function ServerChoice({ node, nodes }) {
   if (node === undefined) return null;
+  const silent = nodes.length > 0 && !nodes.includes(node);
   const options = [...new Set([...nodes, node])].sort();
   return html`<div class="server-choice">
     <${Choice} label=${texts.nodes.columns.node} value=${node} onChange=${(value) => replaceQuery({ node: value })}
-      options=${options.map((each) => [each, texts.nodes.on(each)])} /></div>`;
+      options=${options.map((each) => [each, texts.nodes.on(each)])} />
+      ${silent && html`<span class="note" role="status">${texts.nodes.silent(node)}</span>`}</div>`;
 }

@@ -45,6 +45,7 @@ export const texts = {
     submit: "로그인",
     submitting: "확인하는 중…",
     ended: "세션이 끝났습니다. 다시 로그인하세요.",
+    unended: (names) => `응답하지 않는 서버가 있어 거기서는 세션이 끝나지 않았을 수 있습니다: ${names}`,
     refused: "이 토큰으로는 들어올 수 없습니다.",
     forbidden: "이 토큰에는 운영자 권한이 없습니다.",
     expired: "토큰이 만료되었습니다.",
