@@ -154,6 +154,21 @@ async def test_a_lost_message_is_a_gap_and_a_late_or_double_one_is_left_out(
     assert [message.gap for message in second.heard] == [True]
 
 
+async def test_a_serial_far_ahead_is_forgotten_once_nothing_newer_has_come_for_some_time(
+    autojump_clock: MockClock, hub: Hub, pair: list[Listening]
+) -> None:
+    first, second = pair
+    await trio.sleep(1.5 * HEARTBEAT)
+    run = next(message.run for message in hub.messages if message.node == "a")
+    hub.inject(b'{"v":1,"node":"a","serial":%d,"run":"%s"}' % (2**62, run.encode()))
+    second.heard.clear()
+    await trio.sleep(SILENT_AFTER + 2 * HEARTBEAT)
+    assert [message.gap for message in second.heard[:2]] == [True, False]
+    first.bus.send(PEOPLE)
+    await settled()
+    assert second.people == [PEOPLE]
+
+
 async def test_another_process_of_the_name_has_restarted(
     autojump_clock: MockClock, hub: Hub, pair: list[Listening]
 ) -> None:
