@@ -70,6 +70,7 @@ class Lease:
         self._connection: DbConnection | None = None
         self._identity = ""
         self._taken = trio.Event()
+        self._name_taken = False
         self._retaken = 0
         self._retaken_changed = trio.lowlevel.ParkingLot()
 
@@ -82,6 +83,11 @@ class Lease:
     def identity(self) -> str:
         """The cluster and the database, whichever timeline it is on; "" before :meth:`take`."""
         return self._identity
+
+    @property
+    def name_taken(self) -> bool:
+        """Whether another process had this one's name when the locks were last tried for."""
+        return self._name_taken
 
     async def wait_held(self, deadline: float) -> None:
         """Wait until the lock is held.
@@ -199,6 +205,7 @@ class Lease:
             query_deadline = trio.current_time() + self._timeout
             # A lock that is taken once more is released by the connection's end all the same.
             (row,) = await connection.fetch(sql, *keys, deadline=query_deadline)
+            self._name_taken = not row["unique"]
             if row["supported"] and row["free"] and row["unique"]:
                 return None
             if trio.current_time() + _POLL > deadline:
