@@ -47,8 +47,8 @@ class NodeBus:
     :param node: the name of the node, short, and unique among them.
     :param interval: seconds between the beginnings of two sends, at least.
     :param limit: retreats with hints to send, or to take by :meth:`next`, at most.
-    :param may_send: whether the node has its name; as long as it has not, nothing is sent, since
-        another process may have it.
+    :param may_send: whether the node may use its name; as long as it may not, since another process
+        has it, nothing is sent.
     """
 
     def __init__(

@@ -14,7 +14,8 @@ MAX_NODES: Final = 1_000
 MAX_REPLACED: Final = 16
 """Earlier processes of a node that are remembered."""
 SILENT_AFTER: Final = 10.0
-"""Seconds without a message after which an earlier process of a node counts again."""
+"""Seconds without a newer message after which an earlier process of a node counts again, and
+serials that the node has had."""
 
 
 class Order(Enum):
@@ -41,13 +42,16 @@ class _Node:
     """The runs of its earlier processes."""
 
     def order(self, message: Message, now: float) -> Order:
+        silent = now >= self.heard_at + SILENT_AFTER
         if message.run == self.run:
             if message.serial == self.serial + 1:
                 return Order.NEXT
-            if message.serial <= self.serial and self.run:
+            # Without a run, it may have restarted. No message comes so late: else the serial was
+            # of none of its messages, and would silence it for good.
+            if message.serial <= self.serial and self.run and not silent:
                 return Order.LATE
-            return Order.GAP  # without a run, it may have restarted
-        if message.run in self.replaced and now < self.heard_at + SILENT_AFTER:
+            return Order.GAP
+        if message.run in self.replaced and not silent:
             return Order.LATE
         return Order.RESTARTED
 

@@ -11,7 +11,7 @@ from gbs_actor.lineup.changes import Change, LogEntry, Rejection, Result
 from gbs_actor.lineup.commands import kind_of
 from gbs_actor.lineup.records import Row
 from gbs_actor.rooms.delivery import RESTARTED, UNKNOWN_OUTCOME
-from gbs_actor.rooms.mailbox import Submission, Work
+from gbs_actor.rooms.mailbox import MarkUpdate, Submission, Work
 from gbs_actor.rooms.statistics import BatchStatistics, CommandInHand
 
 
@@ -96,6 +96,10 @@ class Batch:
     def submissions(self) -> list[Submission]:
         """Return the commands, in their order."""
         return [step.work for step in self.steps if isinstance(step.work, Submission)]
+
+    def marks(self) -> list[MarkUpdate]:
+        """Return the updates of editing marks, in their order."""
+        return [step.work for step in self.steps if isinstance(step.work, MarkUpdate)]
 
     def statistics(self) -> BatchStatistics:
         """Return how far it has got, and its commands without what was typed."""

@@ -236,6 +236,7 @@ class BatchRunner:
         """
         await self._commits.look_up(batch)
         asks = bool(batch.submissions()) and not self._handle.is_fresh(batch.asked_at)
+        asks = asks or any(self._subscriptions.is_ahead(mark) for mark in batch.marks())
         return asks and await self._loading.confirm()
 
     def _lacks_any(self, entries: Iterable[LogEntry]) -> bool:

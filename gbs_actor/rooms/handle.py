@@ -215,6 +215,7 @@ class RoomHandle:
     ) -> None:
         """Queue an update of a subscriber's editing mark, or reply at once why not."""
         update = MarkUpdate(subscriber, registration_id, field, editing, reply)
+        update.asked_at = self.freshness.moment
         if not self._put(update):
             self.reject_mark(subscriber)
 

@@ -126,7 +126,7 @@ class Submission(MailboxItem[Accepted | Rejection]):
 class MarkUpdate(MailboxItem[Done | Rejection]):
     """Sets, renews or ends a connection's editing mark."""
 
-    __slots__ = ("_number", "editing", "field", "registration_id")
+    __slots__ = ("_number", "asked_at", "editing", "field", "registration_id")
 
     subscriber: Subscriber
 
@@ -142,6 +142,8 @@ class MarkUpdate(MailboxItem[Done | Rejection]):
         self.registration_id = registration_id
         self.field = field
         self.editing = editing
+        self.asked_at = 0
+        """The :attr:`~gbs_actor.rooms.freshness.Freshness.moment` when it was queued."""
         subscriber.in_flight += 1
         subscriber.marks_submitted += 1
         self._number = subscriber.marks_submitted

@@ -81,6 +81,13 @@ class Subscriptions:
         if not self._has_to_encode(join):
             self._process(join)
 
+    def is_ahead(self, update: MarkUpdate) -> bool:
+        """Whether a mark is of a row that the board lacks and may be too old for."""
+        handle = self._handle
+        if update.subscriber.room is not handle or handle.is_fresh(update.asked_at):
+            return False
+        return self._rows.board.registration(update.registration_id) is None
+
     def update_mark(self, update: MarkUpdate) -> None:
         """Set, renew or end a connection's mark, and reply; :meth:`send_due` sends it."""
         handle, subscriber = self._handle, update.subscriber
@@ -89,7 +96,7 @@ class Subscriptions:
             return
         board = self._rows.board
         if board.registration(update.registration_id) is None:
-            update.reply(NO_SUCH_ROW)
+            update.reply(STORE_DOWN if self.is_ahead(update) else NO_SUCH_ROW)
             return
         if update.superseded:
             update.reply(Done(board.revision))
@@ -143,8 +150,10 @@ class Subscriptions:
             handle.presence.due(subscribers),
         )
 
-    def _may_process(self, item: Control) -> bool:
-        """Whether the board is not older than what who enters may know."""
+    def _may_process(self, item: Control | MarkUpdate) -> bool:
+        """Whether the board is not older than what who enters, or edits, may know."""
+        if isinstance(item, MarkUpdate):
+            return not self.is_ahead(item)
         return isinstance(item, Leave) or self._handle.is_fresh(item.asked_at)
 
     def _process(self, item: Control) -> None:
@@ -289,12 +298,12 @@ class Subscriptions:
                             held.add(item.subscriber)
                     else:
                         item.reply(rejection)
-                elif isinstance(item, MarkUpdate):
-                    self.update_mark(item)
                 elif not (handle.store_down or self._may_process(item)):
                     kept.append(item)
                     if item.subscriber is not None:
                         held.add(item.subscriber)
+                elif isinstance(item, MarkUpdate):
+                    self.update_mark(item)
                 else:
                     self._process(item)
                     entries += 1

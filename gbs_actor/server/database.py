@@ -78,7 +78,7 @@ def bus_between_nodes(settings: Settings, store: PostgresStore) -> Bus | None:
         node=node,
         dsn=url.get_secret_value(),
         database=store.identity,
-        may_send=lambda: store.statistics().lease_held,
+        may_send=lambda: not store.name_taken,
     )
 
 

@@ -349,6 +349,34 @@ async def test_no_rejection_rests_on_a_board_that_is_behind(autojump_clock: Mock
         assert code(await client.ask(AssignNumber(7, 2), base=5)) is Code.VALIDATION_FAILED
 
 
+async def person_added_elsewhere(node: Node, registration_id: int = 99) -> None:
+    """Let another program add a person, of which a server of another one knows."""
+    retreat = await node.store.load("winter")
+    assert retreat is not None
+    person = retreat.registrations[0]
+    node.store.write_outside("winter", [msgspec.structs.replace(person, id=registration_id)])
+
+
+async def test_a_mark_of_a_row_that_the_board_lacks_waits_until_that_is_fresh(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        client = await b.client(1)
+        await person_added_elsewhere(a)
+        assert (await read(a)).revision == 1
+        checks = b.supervisor.counts().checks
+        added, unknown = client.mark(99), client.mark(98)
+        await trio.sleep(0.1)
+        assert added == [Done(1)]
+        assert [code(answer) for answer in unknown] == [Code.NOT_FOUND]
+        assert client.rows[99]["revision"] == 1
+        assert b.supervisor.counts().checks == checks + 1
+        known = client.mark(7)
+        await trio.sleep(0.1)
+        assert known == [Done(1)]
+        assert b.supervisor.counts().checks == checks + 1
+
+
 async def test_a_repeat_gets_the_row_as_it_is_by_now(autojump_clock: MockClock) -> None:
     async with nodes(2, config=UNSEEN) as (a, b):
         author, client = await a.client(1), await b.client(1)
@@ -805,6 +833,45 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
         await trio.sleep(5)
         assert client.rows == inside.rows
         assert client.rows[8]["gbsNumber"] == 3
+
+
+async def test_in_an_outage_a_mark_of_a_row_that_others_may_know_is_rejected_for_now(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN) as (a, b):
+        client = await b.client(1)
+        await person_added_elsewhere(a)
+        await read(a)
+        b.store.begin_outage()
+        first, other = client.mark(99), client.mark(7)
+        await trio.sleep(2)
+        later = client.mark(99)
+        await trio.sleep(2)
+        assert [code(answer) for answer in (*first, *later)] == [Code.STORE_UNAVAILABLE] * 2
+        assert other == [Done(0)]
+        b.store.end_outage()
+        await trio.sleep(5)
+        again = client.mark(99)
+        await trio.sleep(0.1)
+        assert again == [Done(1)]
+
+
+async def test_a_mark_that_comes_while_a_check_is_out_waits_for_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(2, config=UNSEEN, latencies=(0, 1)) as (a, b):
+        client = await b.client(1)
+        asking = Client(b.supervisor, 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(asking.join, "winter")
+            await trio.sleep(0.01)
+            await person_added_elsewhere(a)
+            await read(a)
+            added, known = client.mark(99), client.mark(7)
+            await trio.sleep(0.01)
+            assert (added, known) == ([], [])  # the later one waits for its turn
+        await trio.sleep(10)
+        assert (added, known) == ([Done(1)], [Done(1)])
 
 
 async def test_a_check_that_fails_once_is_no_outage(autojump_clock: MockClock) -> None:

@@ -13,14 +13,13 @@ from gbs_actor.server.database import bus_between_nodes
 from gbs_actor.settings import Settings, StoreSettings
 
 
-def test_it_sends_only_while_the_server_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_sends_unless_another_process_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: dict[str, Any] = {}
     monkeypatch.setattr(database, "open_bus", lambda _, **arguments: opened.update(arguments))
-    statistics = SimpleNamespace(lease_held=True)
-    store: Any = SimpleNamespace(identity="test", statistics=lambda: statistics)
+    store: Any = SimpleNamespace(identity="test", name_taken=False)
     url = SecretStr("postgresql://localhost/db")
     bus_between_nodes(Settings(store=StoreSettings(node="a", database_url=url)), store)
     assert (opened["node"], opened["database"]) == ("a", "test")
     assert opened["may_send"]()
-    statistics.lease_held = False
+    store.name_taken = True
     assert not opened["may_send"]()

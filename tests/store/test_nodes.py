@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -31,6 +32,13 @@ def other_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
     """A second database with the schema."""
     with postgres_cluster.fresh_database() as dsn:
         yield dsn
+
+
+async def until_name_taken(store: PostgresStore) -> None:
+    """Return once the store knows that another process has its name."""
+    with trio.fail_after(10):
+        while not store.name_taken:  # noqa: ASYNC110  (the store tells nobody)
+            await trio.sleep(0.005)
 
 
 async def test_servers_with_names_serve_one_database_at_the_same_time(database_url: str) -> None:
@@ -119,6 +127,40 @@ async def test_a_node_commits_nothing_while_another_has_its_name(
         with trio.fail_after(10):
             await store.wait_interrupted(0)
         await desk.commit(changes)
+
+
+async def test_a_name_is_taken_from_when_another_has_it_until_it_is_held_again(
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
+) -> None:
+    async with PostgresStore.open(database_url, node="a") as store:
+        assert not store.name_taken
+        await steal_lock(outside, postgres_cluster, database_url, node_lock_key("a"))
+        await until_name_taken(store)
+        await ask(outside, "SELECT pg_advisory_unlock($1)", node_lock_key("a"))
+        with trio.fail_after(10):
+            await store.wait_interrupted(0)
+        assert not store.name_taken
+
+
+async def test_a_name_is_not_taken_because_the_database_is_away(
+    postgres_cluster: PostgresCluster, database_url: str, outside: DbConnection
+) -> None:
+    database = urlsplit(database_url).path.removeprefix("/")
+
+    async def allow_connections(value: bool) -> None:
+        sql = f"ALTER DATABASE {database} ALLOW_CONNECTIONS {value}"
+        await trio.to_thread.run_sync(postgres_cluster.run_sql, sql)
+
+    async with PostgresStore.open(database_url, node="a") as store:
+        await allow_connections(False)
+        await terminate_others(outside)
+        with trio.fail_after(10):
+            while store.statistics().lease_held:  # noqa: ASYNC110  (the store tells nobody)
+                await trio.sleep(0.005)
+        assert not store.name_taken
+        await allow_connections(True)
+        with trio.fail_after(10):
+            await store.wait_interrupted(0)
 
 
 async def test_of_nodes_that_start_at_once_on_an_old_schema_one_migrates_it(

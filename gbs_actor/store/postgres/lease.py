@@ -81,6 +81,7 @@ class Lease:
         self._connection: DbConnection | None = None
         self._identity = ""
         self._taken = trio.Event()
+        self._name_taken = False
         self._retaken = 0
         self._retaken_changed = trio.lowlevel.ParkingLot()
 
@@ -93,6 +94,11 @@ class Lease:
     def identity(self) -> str:
         """The cluster and the database, whichever timeline it is on; "" before :meth:`take`."""
         return self._identity
+
+    @property
+    def name_taken(self) -> bool:
+        """Whether another process had this one's name when the locks were last tried for."""
+        return self._name_taken
 
     async def wait_held(self, deadline: float) -> None:
         """Wait until the lock is held.
@@ -212,6 +218,7 @@ class Lease:
         while True:
             query_deadline = trio.current_time() + self._timeout
             (row,) = await connection.fetch(sql, *keys, deadline=query_deadline)
+            self._name_taken = not row["is_unique"]
             if row["supported"] and row["free"] and row["is_unique"]:
                 return None
             if trio.current_time() + _POLL > deadline:

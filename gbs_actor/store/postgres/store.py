@@ -420,6 +420,14 @@ class PostgresStore:
         """Of the database, short: the same for all servers on it, and behind a failover."""
         return self._database.lease.identity
 
+    @property
+    def name_taken(self) -> bool:
+        """Whether another process has the name of this server, as far as is known.
+
+        It is not while the database is away: nobody can take the name then.
+        """
+        return self._database.lease.name_taken
+
     def statistics(self) -> StoreStatistics:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         pool = self._database.pool.statistics()
