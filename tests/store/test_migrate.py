@@ -106,6 +106,26 @@ async def test_what_only_a_superuser_can_allow_is_said_before_anything_is_applie
         await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", deadline=soon())
 
 
+async def test_whoever_owns_the_functions_notes_what_others_write_after_another_user_has_migrated(
+    connection: DbConnection, empty_url: str
+) -> None:
+    role = f"owner_{empty_url.partition('?')[0].rpartition('/')[2]}"
+    await connection.execute(
+        f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role};"
+        f' GRANT SET ON PARAMETER "gbs.own" TO {role}',
+        deadline=soon(),
+    )
+    try:
+        former = await connect(f"{empty_url}&role={role}", deadline=soon())
+        await migrate(former, shipped_migrations()[:13], step_timeout=10)
+        former.terminate()
+        await migrate(connection, shipped_migrations(), step_timeout=10)
+        await ask(connection, "UPDATE user_profile SET name = name")  # its trigger is a statement's
+        assert await ask(connection, "SELECT FROM lineup_outside_profile") == []
+    finally:
+        await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", deadline=soon())
+
+
 async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> None:
     applied: list[int] = []
 

@@ -35,7 +35,7 @@ GROUP BY name ORDER BY name
 _NOT_CALLABLE = """
 SELECT proname, format('%s(%s)', proname, pg_get_function_identity_arguments(oid)) AS name
     FROM pg_proc
-    WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
+    WHERE pronamespace = to_regnamespace(quote_ident(current_schema())) AND prokind = 'f'
         AND proname ~ '^(lineup|session)_'
         -- Nobody has to have a right to what a trigger calls.
         AND prorettype <> 'trigger'::regtype

@@ -182,6 +182,15 @@ BEGIN
 END
 $$;
 
+-- The function keeps its owner, who may be another than who migrates now.
+DO $$
+BEGIN
+    EXECUTE format('GRANT INSERT ON lineup_outside_profile TO %s', (
+        SELECT proowner::regrole FROM pg_proc WHERE oid = 'lineup_note_outside'::regproc
+    ));
+END
+$$;
+
 -- Returns the retreats of which changes are noted, and of which registrations, ascending; NULL: of
 -- any retreat. What was noted of profiles, is then noted of registrations.
 CREATE FUNCTION lineup_noted(p_retreat_ids bigint[])
@@ -193,8 +202,9 @@ BEGIN
         WITH taken AS (
             DELETE FROM lineup_outside_profile
                 WHERE id IN (
-                    -- Others may be doing the same.
-                    SELECT id FROM lineup_outside_profile ORDER BY id FOR UPDATE SKIP LOCKED
+                    -- Others may be doing the same. The rest is for the next time.
+                    SELECT id FROM lineup_outside_profile ORDER BY id LIMIT 5000
+                        FOR UPDATE SKIP LOCKED
                 )
                 RETURNING *
         ), found AS (
