@@ -20,6 +20,7 @@ from gbs_actor.store.postgres.migrate import (
     pending_migrations,
     shipped_migrations,
 )
+from gbs_actor.store.postgres.rights import missing_rights
 from gbs_actor.store.postgres.running_servers import DatabaseInUse, take_locks
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.verification import verify
@@ -124,6 +125,17 @@ async def test_whoever_owns_the_functions_notes_what_others_write_after_another_
         assert await ask(connection, "SELECT FROM lineup_outside_profile") == []
     finally:
         await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", deadline=soon())
+
+
+async def test_rights_are_compared_in_a_schema_of_any_name(
+    connection: DbConnection, empty_url: str
+) -> None:
+    await ask(connection, 'CREATE SCHEMA "Retreat"')
+    url = f"{empty_url}&search_path=%22Retreat%22"
+    await PostgresStore.migrate(url)
+    own = await connect(url, deadline=soon())
+    assert await missing_rights(own, shipped_migrations(), deadline=soon()) == {}
+    own.terminate()
 
 
 async def test_of_servers_that_start_at_once_one_migrates(empty_url: str) -> None:
