@@ -37,7 +37,7 @@ from gbs_actor.store.protocol import StoreError
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 _COMPATIBLE: Final = re.compile(r"-- compatible down to ([1-9]\d{0,3})")
 _LIKE_COMPATIBLE: Final = re.compile(r"^\W*compatible\b", re.IGNORECASE | re.MULTILINE)
-_TABLE: Final = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
+_TABLE: Final = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\w+)", re.MULTILINE)
 _LOCK_KEY: Final = 0x6762_736D_6967_7261
 """Of the advisory lock that migrating servers hold; "gbsmigra" in ASCII."""
 
@@ -99,6 +99,11 @@ class Migration:
     def checksum(self) -> str:
         """A hash of the script, line ends apart: another one if the file was edited."""
         return hashlib.sha256(self.sql.replace("\r\n", "\n").encode()).hexdigest()
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that it creates."""
+        return _TABLE.findall(self.sql)
 
     @property
     def compatible_down_to(self) -> int | None:
@@ -204,8 +209,8 @@ async def foreign_tables(
     """Return the tables of other programs that the first migration would create."""
     if pending[0].version > 1:
         return []
-    names = _TABLE.findall(pending[0].sql)
-    return [row["name"] for row in await connection.fetch(_FOREIGN, names, deadline=deadline)]
+    rows = await connection.fetch(_FOREIGN, pending[0].tables, deadline=deadline)
+    return [row["name"] for row in rows]
 
 
 async def migrate(

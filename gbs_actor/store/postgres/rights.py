@@ -21,7 +21,6 @@ ONLY_READ: Final = frozenset(
 )
 """The tables that a server only reads; it may have to write to all others."""
 
-_TABLE: Final = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\w+)", re.MULTILINE)
 _VIEW: Final = re.compile(r"^CREATE VIEW (\w+)", re.MULTILINE)
 
 _MISSING = """
@@ -66,7 +65,7 @@ async def missing_table_rights(
     :param role: ``None``: the user of the connection.
     :param without_table: whether they lack where there is no such table.
     """
-    tables = [name for each in migrations for name in _TABLE.findall(each.sql)]
+    tables = [name for each in migrations for name in each.tables]
     views = [name for each in migrations for name in _VIEW.findall(each.sql)]
     needed = [(name, "SELECT") for name in [*tables, *views, "schema_migration"]]
     needed += [
