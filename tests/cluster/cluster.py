@@ -69,10 +69,8 @@ class Cluster:
 
 
 def node_file() -> dict[str, str]:
-    """Return the variables of a server as the example has them, but for its bus."""
-    found = dict(re.findall(r"^(GBS_\w+)=(.*)$", NODE_FILE.read_text(), re.MULTILINE))
-    del found["GBS_BUS_URL"]
-    return found
+    """Return the variables of a server as the example has them."""
+    return dict(re.findall(r"^(GBS_\w+)=(.*)$", NODE_FILE.read_text(), re.MULTILINE))
 
 
 def names(number: int) -> Sequence[str]:
@@ -100,6 +98,8 @@ async def running_cluster(
             file.write(POSTGRES_CONFIG.read_text())
         await stack.enter_async_context(postgres.running())
         bus = await stack.enter_async_context(running_bus(kind, names(number), folder, wired=wired))
+        example = node_file()
+        del example["GBS_BUS_URL"]  # the bus has its own
         nodes: dict[str, ServerProcess] = {}
         stack.push_async_callback(_end, nodes)
         for name in names(number):  # one after the other: the first one migrates
@@ -110,7 +110,7 @@ async def running_cluster(
                     data_dir,
                     log_path=data_dir.with_name("log"),
                     environment={
-                        **node_file(),
+                        **example,
                         **SETTINGS,
                         "GBS_DATABASE_URL": postgres.dsn,
                         "GBS_NODE": name,
