@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
@@ -202,9 +202,12 @@ class EntryItem(MailboxItem[T | Rejection]):
 
 
 class Join(EntryItem[Snapshot]):
-    """A subscriber joins the room; without a subscriber: somebody reads it once."""
+    """A subscriber joins the room; without a subscriber: somebody reads it once.
 
-    __slots__ = ("since",)
+    :param known: revisions that whoever reads knows of, by epoch, apart from ``since``.
+    """
+
+    __slots__ = ("known", "since")
 
     def __init__(
         self,
@@ -212,9 +215,11 @@ class Join(EntryItem[Snapshot]):
         since: int | None,
         epoch: str | None,
         reply: JoinReply,
+        known: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(subscriber, epoch, reply)
         self.since = since
+        self.known = known or {}
 
 
 class Resume(EntryItem[Done]):

@@ -189,10 +189,14 @@ class Subscriptions:
 
     def _knows_more(self, item: Join | Resume) -> bool:
         """Whether one who enters in an outage knows what the board may be too old for."""
-        if item.since is None or self._handle.is_fresh(item.asked_at):
+        if self._handle.is_fresh(item.asked_at):
             return False
         board = self._rows.board
-        return item.since > board.revision or item.epoch not in (None, board.epoch)
+        known = item.known.get(board.epoch, 0) if isinstance(item, Join) else 0
+        return known > board.revision or (
+            item.since is not None
+            and (item.since > board.revision or item.epoch not in (None, board.epoch))
+        )
 
     def _join(self, join: Join) -> None:
         subscriber = join.subscriber

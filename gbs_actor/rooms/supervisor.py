@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Final
@@ -197,18 +197,27 @@ class RoomSupervisor:
         return replies[0] if replies else NOT_IN_ROOM  # it has been disconnected meanwhile
 
     async def read(
-        self, slug: str, *, since: int | None = None, epoch: str | None = None
+        self,
+        slug: str,
+        *,
+        since: int | None = None,
+        epoch: str | None = None,
+        known: Mapping[str, int] | None = None,
     ) -> Snapshot | Rejection:
         """Return a retreat's rows without subscribing; of a loaded room from memory.
 
-        Where other servers may change it, the room makes sure of its revision first.
+        Where other servers may change it, the room makes sure of its revision first. If it
+        cannot, it gives nothing that is older than what the caller knows of.
+
+        :param since: as with :meth:`join`.
+        :param known: revisions that the caller knows of otherwise, by epoch.
         """
         handle = self._running(slug)
         if handle is not None and handle.rows is not None and not self._freshness.shared:
             await trio.lowlevel.checkpoint()
             return handle.rows.snapshot(since, epoch)
         replies: list[Snapshot | Rejection] = []
-        await self._await_reply(slug, Join(None, since, epoch, replies.append))
+        await self._await_reply(slug, Join(None, since, epoch, replies.append, known))
         return replies[0]
 
     async def board(self, slug: str, *, known: int = 0) -> Board | Rejection:

@@ -809,6 +809,7 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
     async with nodes(2, config=UNSEEN) as (a, b):
         inside = await b.client(1)
         coming = await a.client(2)
+        before = await read(b)
         revision = (await accepted_elsewhere(a)).revision
         await read(a)
         await trio.sleep(1)
@@ -817,6 +818,8 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
         await client.join("winter", since=revision)
         assert [code(each) for each in client.refused_joins] == [Code.STORE_UNAVAILABLE]
         answer = await b.supervisor.read("winter", since=revision)
+        assert code(answer) is Code.STORE_UNAVAILABLE
+        answer = await b.supervisor.read("winter", known={before.epoch: revision})
         assert code(answer) is Code.STORE_UNAVAILABLE
         board = await b.supervisor.board("winter", known=revision)
         assert code(board) is Code.STORE_UNAVAILABLE
@@ -829,8 +832,13 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
         assert client.snapshot is not None
         assert client.snapshot.revision < revision
         assert (await read(b)).revision < revision
+        answer = await b.supervisor.read("winter", known={before.epoch: before.revision, "?": 99})
+        assert isinstance(answer, Snapshot)
         b.store.end_outage()
         await trio.sleep(5)
+        answer = await b.supervisor.read("winter", known={before.epoch: 9999})  # who is wrong
+        assert isinstance(answer, Snapshot)
+        assert answer.revision == revision
         assert client.rows == inside.rows
         assert client.rows[8]["gbsNumber"] == 3
 

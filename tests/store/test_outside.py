@@ -527,6 +527,27 @@ class TestParts:
         assert await noted(outside) == 0
         await check_log(desk)
 
+    async def test_a_retreat_that_changes_without_end_does_not_keep_the_next_one_waiting(
+        self, postgres: PostgresStore, outside: DbConnection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(absorbing, "BRIEFLY", 0.0)
+        desk = await Desk.of(postgres)
+        await self.move_all(outside)
+        summer = await Desk.of(postgres, "summer")
+        both = (desk.retreat_id, summer.retreat_id)
+        revisions = []
+        for k in range(6):
+            await ask(
+                outside,
+                "UPDATE gbs SET memo = $2::text WHERE retreat_id = $1",
+                summer.retreat_id,
+                f"옥상 {k}",
+            )
+            versions = await postgres.versions(both)
+            revisions.append(tuple(versions[id_].revision for id_ in both))
+        assert revisions == [(1, 0), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]
+        await check_log(desk)
+
     async def test_a_check_of_many_retreats_goes_on_behind_what_is_held(
         self,
         postgres: PostgresStore,

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw
 from quart import Blueprint, Response, request
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import ETags, MultiDict
 from werkzeug.http import parse_etags
 
 from gbs_actor.contract.command_spec import LINE_UP_PATH
@@ -42,10 +42,11 @@ def lineups(rooms: RoomSupervisor, store: Store, identity: Identity) -> Blueprin
             if not (since is None and epoch is None):
                 raise InvalidPayload("at", "at goes without since and epoch.")
             return _past(await read_past(rooms, store, slug, at))
-        result = await rooms.read(slug, since=since, epoch=epoch)
+        held = parse_etags(", ".join(request.headers.getlist("If-None-Match")))
+        result = await rooms.read(slug, since=since, epoch=epoch, known=_revisions(held))
         if isinstance(result, Rejection):
             return failure_response(Failure.of(result))
-        return _conditional(result)
+        return _conditional(result, held)
 
     @blueprint.get("/gbslist")
     async def gbs_list(slug: str) -> Response:
@@ -68,11 +69,21 @@ def _uncached(body: bytes) -> Response:
     return response
 
 
-def _conditional(snapshot: Snapshot) -> Response:
+def _revisions(held: ETags) -> dict[str, int]:
+    """Return the highest revision of each epoch that a client has by its entity tags."""
+    revisions: dict[str, int] = {}
+    for etag in held.as_set(include_weak=True):
+        epoch, _, revision = etag.rpartition("-")
+        if _DIGITS.fullmatch(revision):
+            revisions[epoch] = max(int(revision), revisions.get(epoch, 0))
+    return revisions
+
+
+def _conditional(snapshot: Snapshot, held: ETags) -> Response:
     """Return the rows, or 304 if the client has exactly these (RFC 9110 §13.1.2)."""
     # The list depends only on epoch and revision; another query is another resource.
     etag = f"{snapshot.epoch}-{snapshot.revision}"
-    if parse_etags(", ".join(request.headers.getlist("If-None-Match"))).contains_weak(etag):
+    if held.contains_weak(etag):
         response = Response(b"", status=304)
         del response.headers["Content-Type"]
     else:

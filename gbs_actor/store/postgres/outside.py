@@ -39,6 +39,9 @@ PAUSE_RATIO: Final = 5.0
 LONGEST_PAUSE: Final = 1.0
 """Seconds that they leave it at most."""
 
+_REMEMBERED: Final = 10_000
+"""Retreats of which is known when such checks last absorbed something."""
+
 _NOTED: Final = "SELECT * FROM lineup_noted($1)"
 _ABSORB: Final = "SELECT lineup_absorb_2($1, $2) AS revision"
 _RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
@@ -50,7 +53,6 @@ class _Unfinished:
 
     next_id: int
     """The registration to begin with: those before it may be held for long."""
-    tried_at: float
     paused_until: float
 
 
@@ -65,6 +67,8 @@ class Outside:
         self._refused: set[int] = set()
         """Retreats whose changes could not be absorbed when that was last tried."""
         self._unfinished: dict[int, _Unfinished] = {}
+        self._tried: dict[int, float] = {}
+        """When checks last absorbed something of a retreat: the latest are the last."""
 
     async def absorb(self) -> set[int]:
         """See :meth:`Store.absorb() <gbs_actor.store.protocol.Store.absorb>`.
@@ -110,10 +114,13 @@ class Outside:
             return False
         changed = False
         noted = await _noted(due, connection, deadline)
-        for position, retreat_id in enumerate(sorted(noted, key=self._tried_at)):
+        in_turn = sorted(noted, key=lambda id_: self._tried.get(id_, -inf))
+        for position, retreat_id in enumerate(in_turn):
             started = trio.current_time()
             if position and started >= until:
                 break
+            self._tried.pop(retreat_id, None)
+            self._tried[retreat_id] = started
             ids = noted[retreat_id]
             if (former := self._unfinished.pop(retreat_id, None)) is not None:
                 first = bisect_left(ids, former.next_id)
@@ -126,13 +133,10 @@ class Outside:
                 now = trio.current_time()
                 pause = 0.0 if done else min(PAUSE_RATIO * (now - started), LONGEST_PAUSE)
                 next_id = ids[tried] if tried < len(ids) else 0
-                self._unfinished[retreat_id] = _Unfinished(next_id, started, now + pause)
+                self._unfinished[retreat_id] = _Unfinished(next_id, now + pause)
+        while len(self._tried) > _REMEMBERED:
+            del self._tried[next(iter(self._tried))]
         return changed
-
-    def _tried_at(self, retreat_id: int) -> float:
-        """Sort what was tried last behind the others."""
-        former = self._unfinished.get(retreat_id)
-        return -inf if former is None else former.tried_at
 
     async def absorb_first(
         self,

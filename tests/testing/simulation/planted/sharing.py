@@ -69,7 +69,7 @@ SHARING: Final = (
     bug(
         "who knows of more gets a full list in an outage",
         "nodes",
-        (Subscriptions._knows_more, "item.since is None", "True"),
+        (Subscriptions._knows_more, "item.since is not None", "False"),
         layer="nodes",
     ),
     bug(
