@@ -41,6 +41,13 @@ def test_what_was_acknowledged_and_is_there_once_is_in_order() -> None:
     assert verify(AFTER, ledger()) == 0
 
 
+def test_a_server_may_have_made_sure_of_an_outcome() -> None:
+    fence = Logged(3, UUID(int=3), "fence", None, numbers={}, memos={})
+    verify(replace(AFTER, revision=3, log=(*LOG, fence)), ledger())
+    with pytest.raises(AssertionError, match="nobody asked"):
+        verify(replace(AFTER, revision=3, log=(*LOG, replace(fence, numbers={1: 7}))), ledger())
+
+
 def test_the_answer_to_a_repeat_may_be_of_a_later_revision() -> None:
     assert verify(AFTER, ledger(attempts=2, revision=2)) == 1
     with pytest.raises(AssertionError, match="is not"):
