@@ -183,12 +183,12 @@ class BatchRunner:
 
         :returns: what others were faster with, if they were.
         """
-        await self._decisions.prepare(batch, self._rows.board)
-        if not await self._decide(batch) or not batch.changes:
-            return None
-        while await self._held_rows.reject(batch):
+        rejected = True
+        while rejected:
+            await self._decisions.prepare(batch, self._rows.board)
             if not await self._decide(batch) or not batch.changes:
                 return None
+            rejected = await self._held_rows.reject(batch)
         missed = await self._commits.commit(batch)
         self._handle.stale_commits += missed is not None
         return missed

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from operator import length_hint
 from uuid import UUID
 
 from gbs_actor.lineup.board import Board
@@ -60,8 +61,7 @@ class Decisions:
         self._store = store
         self._config = config
         self._memory: OrderedDict[UUID, _Remembered] = OrderedDict()
-        self._memo_ids: Iterator[int] = iter(())
-        self._memo_ids_left = 0
+        self._memo_ids: Iterator[int] = iter(range(0))
 
     async def prepare(self, batch: Batch, board: Board) -> None:
         """Get from the store what :meth:`decide` needs, each time that it is called.
@@ -144,11 +144,9 @@ class Decisions:
         needed = sum(isinstance(s.command.action, CreateMemo) for s in batch.submissions())
         if isinstance(batch.undone, LogEntry):
             needed += sum(isinstance(each.value, Memo) for each in batch.undone.before)
-        if needed > self._memo_ids_left:
+        if needed > length_hint(self._memo_ids):  # exact, of a range
             count = max(needed, self._config.memo_id_block)
             self._memo_ids = iter(await self._store.reserve_memo_ids(count))
-            self._memo_ids_left = count
-        self._memo_ids_left -= needed
 
 
 def _decide_one(

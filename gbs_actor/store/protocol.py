@@ -336,7 +336,8 @@ class Store(Protocol):
         What transactions hold that are open is left for later. Loads and :meth:`versions` do the
         same for what they return, and commits for what they rest on.
 
-        :returns: the ids of the retreats that have another revision by it.
+        :returns: the ids of the retreats that have another revision by it, or by what else this
+            store was asked for since the last call.
         """
         ...
 

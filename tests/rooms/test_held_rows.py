@@ -10,9 +10,17 @@ import trio
 from trio.testing import MockClock
 
 from gbs_actor.lineup.codes import Code
-from gbs_actor.lineup.commands import Action, AssignNumber, CreateMemo, DeleteGroup, UpdateMemo
+from gbs_actor.lineup.commands import (
+    Action,
+    AssignNumber,
+    CreateMemo,
+    DeleteGroup,
+    DeleteMemo,
+    UpdateMemo,
+)
 from gbs_actor.rooms import Accepted
 from gbs_actor.rooms.delivery import ROWS_HELD
+from gbs_actor.settings import RoomSettings
 from gbs_actor.store.protocol import Attempt, Delta, RowsLocked
 from gbs_actor.store.rows import RETREAT, RowKey, Table
 from gbs_actor.testing.store import ROWS_TIMEOUT, Fault, SimStore
@@ -57,8 +65,10 @@ class _Room:
 
 
 @asynccontextmanager
-async def room(stores: type[_Store] = _Store) -> AsyncIterator[_Room]:
-    async with nodes(2, stores=stores) as (node, _):
+async def room(
+    stores: type[_Store] = _Store, config: RoomSettings | None = None
+) -> AsyncIterator[_Room]:
+    async with nodes(2, stores=stores, config=config) as (node, _):
         yield _Room(node, await node.client(1))
 
 
@@ -91,6 +101,18 @@ async def test_a_row_that_is_known_to_be_held_holds_nobody_up_again(
             assert codes(answers) == [Code.ROOM_BUSY, None]
         assert trio.current_time() == started
         assert it.store.commits_sent == commits + 3
+
+
+async def test_memos_are_created_beside_held_rows_beyond_a_block_of_ids(
+    autojump_clock: MockClock,
+) -> None:
+    config = RoomSettings(memo_id_block=3)
+    async with room(config=config) as it:
+        it.hold(PERSON)
+        for number in range(10):
+            together = AssignNumber(7, 1 + number % 3), CreateMemo(8, f"메모 {number}", "")
+            assert codes(await it.together(*together)) == [Code.ROOM_BUSY, None]
+            await it.client.ask(DeleteMemo(it.client.rows[8]["lineupMemoId"]))
 
 
 async def test_a_row_that_was_held_can_be_written_as_soon_as_it_is_free(

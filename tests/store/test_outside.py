@@ -31,6 +31,7 @@ from gbs_actor.store.postgres.connection import DbConnection, Row, connect
 from gbs_actor.store.postgres.outside import reload
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Delta, RowsLocked
+from gbs_actor.store.rows import RowKey, Table
 from gbs_actor.store.verification import verify
 from tests.store.other_clients import ask, locked_retreats, soon, until_waiting
 from tests.store.worlds import Desk
@@ -493,6 +494,20 @@ class TestParts:
         delta = await delta_of(desk)
         assert {each.gbs_number for each in delta.registrations} == {5}
         await check_log(desk)
+
+    @pytest.mark.parametrize("by", ["version", "load", "held_rows"])
+    async def test_what_is_absorbed_by_the_way_is_told_of_with_the_next_look(
+        self, postgres: PostgresStore, outside: DbConnection, by: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        await ask(outside, ASSIGN, 1, 5)
+        if by == "held_rows":
+            await postgres.held_rows(desk.retreat_id, [RowKey(Table.REGISTRATION, 1)])
+        else:
+            await getattr(postgres, by)("winter")
+        assert await noted(outside) == 0
+        assert await postgres.absorb() == {desk.retreat_id}
+        assert await postgres.absorb() == set()
 
     async def test_a_change_of_the_whole_retreat_is_one_with_the_first(
         self, postgres: PostgresStore, outside: DbConnection

@@ -66,6 +66,8 @@ class Outside:
         self._database = database
         self._refused: set[int] = set()
         """Retreats whose changes could not be absorbed when that was last tried."""
+        self._changed: set[int] = set()
+        """Retreats of which something was absorbed since :meth:`absorb` has last said so."""
         self._unfinished: dict[int, _Unfinished] = {}
         self._tried: dict[int, float] = {}
         """When checks last absorbed something of a retreat: the latest are the last."""
@@ -75,7 +77,9 @@ class Outside:
 
         Where nothing was noted it costs one read of an empty table.
         """
-        return await self._database.read(partial(self.absorb_all, None))
+        await self._database.read(partial(self.absorb_all, None))
+        changed, self._changed = self._changed, set()
+        return changed
 
     async def absorb_all(
         self, retreat_ids: Collection[int] | None, connection: DbConnection, deadline: float
@@ -193,7 +197,9 @@ class Outside:
                     self._refused.add(retreat_id)
                     log.warning("changes of others in retreat %d stay noted: %s", retreat_id, error)
                 return changed, end
-            changed |= row["revision"] is not None
+            if row["revision"] is not None:
+                changed = True
+                self._changed.add(retreat_id)
         if retreat_id in self._refused:
             self._refused.remove(retreat_id)
             log.info("changes of others in retreat %d are absorbed again", retreat_id)
