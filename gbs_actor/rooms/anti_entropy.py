@@ -16,6 +16,8 @@ from gbs_actor.store.protocol import Store, StoreUnavailable
 ALL_INTERVAL: Final = 5.0
 """Seconds after which a single server compares all rooms with the store, not only those of which it
 has absorbed something: whoever loads or reads a retreat may have absorbed it, too."""
+TOO_FAR_BEHIND: Final = 5.0
+"""Seconds by which a comparison of one of several servers may be late, beyond its interval."""
 
 
 class AntiEntropy:
@@ -48,6 +50,12 @@ class AntiEntropy:
     def behind(self) -> float:
         """Seconds since the last comparison that succeeded began: what rooms lack is newer."""
         return 0.0 if self._compared_at is None else trio.current_time() - self._compared_at
+
+    def failure(self) -> str | None:
+        """Return in one sentence that what other servers change is not seen here, if so."""
+        if not self._freshness.shared or self.behind < self._interval + TOO_FAR_BEHIND:
+            return None
+        return f"What other servers have changed was last read {self.behind:.0f} s ago."
 
     async def run(self) -> None:
         """Compare until cancelled."""

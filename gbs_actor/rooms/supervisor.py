@@ -424,6 +424,10 @@ class RoomSupervisor:
             other_servers=0 if self._link is None else self._link.other_servers,
         )
 
+    def behind_failure(self) -> str | None:
+        """See :meth:`~gbs_actor.rooms.anti_entropy.AntiEntropy.failure`; never blocks."""
+        return self._anti_entropy.failure()
+
     async def loads(self, named: int) -> RoomLoads:
         """Return what there is to do in the open rooms; see :func:`loads_of`."""
         return await loads_of(self._handles.values(), named)

@@ -193,7 +193,7 @@ class Composition:
             self.rooms,
             self.clients,
             loop_lag=self.loop_lag.times,
-            store_failure=self.write_check.failure,
+            store_failure=self._store_failure,
             draining=lambda: self.draining,
             bus=bus_statistics,
             address=lambda: self.address,
@@ -216,7 +216,7 @@ class Composition:
             verifier=verifier,
             authorizer=authorizer,
             rates=rates,
-            store_failure=self.write_check.failure,
+            store_failure=self._store_failure,
             draining=lambda: self.draining,
             ends_at=lambda: self.ends_at,
             shut_down=self._shut_down,
@@ -255,6 +255,9 @@ class Composition:
             too_large=encoded(refusal(Code.INTERNAL, "The answer is too large.")),
             interval=min(settings.rooms.comparison_interval, LOOK_WITHIN),
         )
+
+    def _store_failure(self) -> str | None:
+        return self.write_check.failure() or self.rooms.behind_failure()
 
     def prepare(self) -> None:
         """Make what is made at the first HTTP request otherwise, so that none waits for it."""

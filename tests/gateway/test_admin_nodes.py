@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,6 +19,7 @@ from gbs_actor.gateway.http.admin.room_query import SORTS
 from gbs_actor.gateway.nodes.outgoing import MAX_IN_FLIGHT, MAX_OF_ONE
 from gbs_actor.gateway.nodes.request import response_from
 from gbs_actor.store.nodes import NodeRequest
+from gbs_actor.store.protocol import StoreUnavailable
 from gbs_actor.testing import (
     HttpReply,
     LineupServer,
@@ -92,6 +93,30 @@ async def test_each_server_shows_both(
         assert (seen["b"]["status"]["rooms"], seen["b"]["status"]["connections"]) == (1, 1)
         assert seen["b"]["reported"] < 2
         assert (await nodes_of(second))["b"]["here"]
+
+
+async def test_one_that_does_not_see_what_others_change_is_not_ready(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unanswered(_: object) -> NoReturn:
+        raise StoreUnavailable("it times out")
+
+    async with servers() as (first, second):
+        await second.peer(join="2024-winter")
+        with monkeypatch.context() as broken:
+            broken.setattr(second.store, "versions", unanswered)
+            await trio.sleep(4)
+            assert (await second.http("GET", "/readyz")).status == 200
+            await trio.sleep(3)
+            response = await second.http("GET", "/readyz")
+            assert (response.status, response.json()["code"]) == (503, "STORE_UNAVAILABLE")
+            assert response.json()["message"].startswith("What other servers have changed was")
+            assert (await nodes_of(first))["b"]["state"] == "not ready"
+            metrics = (await second.http("GET", "/metrics", role=Role.ADMIN_MINISTER)).body
+            assert {b"gbs_ready 0.0", b"gbs_database_up 1.0"} <= {*metrics.splitlines()}
+        await trio.sleep(2)
+        assert (await second.http("GET", "/readyz")).status == 200
+        assert (await nodes_of(first))["b"]["state"] == "ready"
 
 
 async def test_one_that_reports_no_more_is_gone_and_one_that_stops_is_not_there(

@@ -14,7 +14,8 @@ from gbs_actor.lineup.codes import Code
 def probes(store_failure: Callable[[], str | None], draining: Callable[[], bool]) -> Blueprint:
     """Return the two probes; neither needs a token nor asks the store.
 
-    :param store_failure: returns in one sentence why no change could be stored, if so.
+    :param store_failure: returns in one sentence why no change could be stored, or none of other
+        servers is seen, if so.
     :param draining: whether the server is about to stop.
     """
     blueprint = Blueprint("probes", __name__)

@@ -48,7 +48,8 @@ class Services:
     rates: UserRateLimit
     """How often users may send requests, shared with their other transports."""
     store_failure: Callable[[], str | None]
-    """In one sentence, why no change could be stored at the moment; ``None``: it could."""
+    """In one sentence, why no change could be stored at the moment, or why what other servers have
+    stored is not seen here; ``None``: neither."""
     draining: Callable[[], bool]
     """Whether the server is about to stop, so that no new clients should be sent to it."""
     ends_at: Callable[[], float]

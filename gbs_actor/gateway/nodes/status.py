@@ -24,7 +24,7 @@ class NodeState(StrEnum):
 
     READY = "ready"
     NOT_READY = "not ready"
-    """Its ``/readyz`` is 503, as the database stores nothing."""
+    """Its ``/readyz`` is 503: the database stores nothing, or what others change is not seen."""
     DRAINING = "draining"
     """It is about to stop."""
     GONE = "gone"
@@ -44,7 +44,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     draining: bool
     """Whether it is about to stop."""
     store_failure: _Text | None
-    """In one sentence, why no change could be stored at the moment; null: it could."""
+    """In one sentence, why no change could be stored at the moment, or none of others is seen;
+    null: neither."""
     rooms: _Number
     """Those that are open."""
     connections: _Number

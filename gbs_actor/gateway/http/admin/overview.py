@@ -30,7 +30,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Seconds."""
     draining: bool
     store_failure: str | None
-    """In one sentence, why no change could be stored at the moment; null: it could."""
+    """In one sentence, why no change could be stored at the moment, or none of others is seen;
+    null: neither."""
     connections: int
     """Clients, of both protocols."""
     rooms: RoomCounts

@@ -74,13 +74,13 @@ async def take_snapshot(services: Services) -> Snapshot:
     await trio.lowlevel.checkpoint()
     loads = await rooms.loads(services.settings.admin.metrics_rooms)
     process, store = process_statistics(), services.store.statistics()
-    storing = services.store_failure() is None
+    write_check = services.write_check()
     return Snapshot(
-        ready=storing and not services.draining(),
-        storing=storing,
+        ready=services.store_failure() is None and not services.draining(),
+        storing=write_check.ready,
         process=process,
         store=store,
-        write_check=services.write_check(),
+        write_check=write_check,
         audit=services.audit_trail.statistics(),
         sockets=sockets,
         plain=services.plain(),
