@@ -205,16 +205,18 @@ class BatchRunner:
         begun = handle.freshness.begin()
         installed = False
         try:
-            async with self._store.locked(board.retreat_id, board.epoch, board.revision) as retreat:
-                if retreat.delta is None:
-                    handle.confirmed_at = begun
-                elif retreat.delta.complete:
-                    installed = self._loading.take_over(retreat.delta, begun)
-                else:
-                    return Missed(retreat.delta, begun)
-                # As others wait for the lock, the subscribers are caught up behind it.
-                if await self._decide(batch) and batch.changes:
-                    await self._commits.commit(batch, retreat.commit)
+            locked = self._store.locked(board.retreat_id, board.epoch, board.revision)
+            async with locked as retreat:
+                with handle.times.timing_lock():
+                    if retreat.delta is None:
+                        handle.confirmed_at = begun
+                    elif retreat.delta.complete:
+                        installed = self._loading.take_over(retreat.delta, begun)
+                    else:
+                        return Missed(retreat.delta, begun)
+                    # As others wait for the lock, the subscribers are caught up behind it.
+                    if await self._decide(batch) and batch.changes:
+                        await self._commits.commit(batch, retreat.commit)
         finally:
             if installed:
                 with trio.CancelScope(shield=True):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
+
+import trio
 
 from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogram
 
@@ -29,10 +32,22 @@ class CommandTimes:
         """Of those that took effect: until the last subscriber was sent the rows of its batch."""
         self.commit = RecentHistogram(DURATION_BOUNDS)
         """From sending a commit to the store's reply."""
+        self.locked = RecentHistogram(DURATION_BOUNDS)
+        """For how long a retreat was locked for a commit that others had forestalled."""
         self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
         """Commands that share a commit."""
         self.recovered_rows = RecentHistogram(SIZE_BOUNDS)
         """Rows that a client was sent when its session was recovered."""
+
+    @contextmanager
+    def timing_lock(self) -> Iterator[None]:
+        """Count a block in which a retreat is locked."""
+        since = trio.current_time()
+        try:
+            yield
+        finally:
+            now = trio.current_time()
+            self.locked.add(now - since, now)
 
     def acknowledged(self, commands: Iterable[Timed], now: float) -> None:
         """Count commands whose acknowledgements are out."""

@@ -16,6 +16,7 @@ from gbs_actor.environment import SYSTEM, Environment
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
+from gbs_actor.observability import DURATION_BOUNDS, RecentHistogram
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.limits import fault_in
@@ -152,6 +153,11 @@ class MemoryStore:
         written = frozenset(self._written)
         self._written.clear()
         return written
+
+    @property
+    def absorb_lag(self) -> RecentHistogram:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return RecentHistogram(DURATION_BOUNDS)  # it has what others write at once
 
     def write_outside(
         self,

@@ -15,6 +15,7 @@ from gbs_actor.lineup.changes import Change, LogEntry
 from gbs_actor.lineup.commands import Kind
 from gbs_actor.lineup.records import Group, Registration, Retreat
 from gbs_actor.lineup.schedules import Schedule
+from gbs_actor.observability import RecentHistogram
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
 from gbs_actor.store.nodes import NodeDirectory
@@ -308,6 +309,7 @@ class Store(Protocol):
         :param epoch: of the state that the caller has, as is ``revision``.
         :raises StoreUnavailable: the lock cannot be had, or there is no such retreat; nothing has
             changed.
+        :raises RowsLocked: it is not free in the time of a commit; nothing has changed.
         """
         ...
 
@@ -339,6 +341,11 @@ class Store(Protocol):
         :returns: the ids of the retreats that have another revision by it, or by what else this
             store was asked for since the last call.
         """
+        ...
+
+    @property
+    def absorb_lag(self) -> RecentHistogram:
+        """For how long what was absorbed had been changed before, at most; seconds."""
         ...
 
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:

@@ -617,6 +617,7 @@ async def test_a_batch_misses_twice_in_a_row_at_most(autojump_clock: MockClock) 
         assert accepted(await client.ask(AssignNumber(7, 1))).revision == 3
         counts = a.supervisor.counts()
         assert (counts.stale_commits, counts.locks) == (batch_runner.MAX_MISSES, 1)
+        assert sum(a.supervisor.times.locked.totals().counts) == 1
 
 
 # -- under the lock

@@ -508,6 +508,8 @@ class TestParts:
         assert await noted(outside) == 0
         assert await postgres.absorb() == {desk.retreat_id}
         assert await postgres.absorb() == set()
+        lag = postgres.absorb_lag.totals()
+        assert (sum(lag.counts), 0 < lag.total < 60) == (1, True)
 
     async def test_a_change_of_the_whole_retreat_is_one_with_the_first(
         self, postgres: PostgresStore, outside: DbConnection

@@ -11,12 +11,14 @@ from gbs_actor.store.postgres.commit import Commits, roll_back
 from gbs_actor.store.postgres.connection import ConnectionLost, DbConnection, ServerRefused
 from gbs_actor.store.postgres.database import Database
 from gbs_actor.store.postgres.deltas import LOCK, Deltas
+from gbs_actor.store.postgres.outside import LOCK_NOT_AVAILABLE
 from gbs_actor.store.protocol import (
     Attempt,
     Delta,
     LockedRetreat,
     LockLost,
     RetreatVersion,
+    RowsLocked,
     StoreUnavailable,
 )
 
@@ -62,7 +64,13 @@ class Locks:
                 delta = await self._deltas.fetch(
                     connection, LOCK, retreat_id, epoch, revision, deadline=deadline
                 )
-            except (ServerRefused, ConnectionLost) as error:
+            except ServerRefused as error:
+                if error.sqlstate == LOCK_NOT_AVAILABLE:
+                    raise RowsLocked(
+                        f"another program holds the row of retreat {retreat_id}"
+                    ) from None
+                raise StoreUnavailable(f"the retreat cannot be locked: {error}") from None
+            except ConnectionLost as error:
                 raise StoreUnavailable(f"the retreat cannot be locked: {error}") from None
             if delta is None:
                 raise StoreUnavailable(f"there is no retreat {retreat_id}")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import Final
 
 import trio
 
+from gbs_actor.observability import DURATION_BOUNDS, RecentHistogram
 from gbs_actor.store.postgres.connection import (
     ConnectionLost,
     DbConnection,
@@ -42,9 +43,25 @@ LONGEST_PAUSE: Final = 1.0
 _REMEMBERED: Final = 10_000
 """Retreats of which is known when such checks last absorbed something."""
 
-_NOTED: Final = "SELECT * FROM lineup_noted($1)"
+_NOTED: Final = """
+SELECT noted.retreat_id, noted.registration_ids, extract(epoch FROM clock_timestamp() - (
+        SELECT min(at) FROM lineup_outside AS outside WHERE outside.retreat_id = noted.retreat_id
+    ))::float8 AS age
+    FROM lineup_noted($1) AS noted
+"""
 _ABSORB: Final = "SELECT lineup_absorb_2($1, $2) AS revision"
 _RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What is noted of a retreat."""
+
+    retreat_id: int
+    ids: list[int]
+    """The registrations, ascending."""
+    age: float
+    """Seconds since the first of it was noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,8 @@ class Outside:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.lag = RecentHistogram(DURATION_BOUNDS)
+        """For how long what was absorbed had been noted, at most; seconds."""
         self._refused: set[int] = set()
         """Retreats whose changes could not be absorbed when that was last tried."""
         self._changed: set[int] = set()
@@ -93,10 +112,10 @@ class Outside:
         changed: set[int] = set()
         if not self._database.lease.held:
             return changed
-        for retreat_id, ids in (await _noted(retreat_ids, connection, deadline)).items():
-            done, _ = await self._absorb_parts(retreat_id, ids, len(ids), connection, deadline)
+        for noted in await _noted(retreat_ids, connection, deadline):
+            done, _ = await self._absorb_parts(noted, len(noted.ids), connection, deadline)
             if done:
-                changed.add(retreat_id)
+                changed.add(noted.retreat_id)
         return changed
 
     async def absorb_briefly(
@@ -117,20 +136,22 @@ class Outside:
         if not due or not self._database.lease.held:
             return False
         changed = False
-        noted = await _noted(due, connection, deadline)
-        in_turn = sorted(noted, key=lambda id_: self._tried.get(id_, -inf))
-        for position, retreat_id in enumerate(in_turn):
+        in_turn = sorted(
+            await _noted(due, connection, deadline),
+            key=lambda noted: self._tried.get(noted.retreat_id, -inf),
+        )
+        for position, noted in enumerate(in_turn):
+            retreat_id, ids = noted.retreat_id, noted.ids
             started = trio.current_time()
             if position and started >= until:
                 break
             self._tried.pop(retreat_id, None)
             self._tried[retreat_id] = started
-            ids = noted[retreat_id]
             if (former := self._unfinished.pop(retreat_id, None)) is not None:
                 first = bisect_left(ids, former.next_id)
                 ids = ids[first:] + ids[:first]
             done, tried = await self._absorb_parts(
-                retreat_id, ids, len(ids), connection, deadline, until=until
+                replace(noted, ids=ids), len(ids), connection, deadline, until=until
             )
             changed |= done
             if tried < len(ids) or not done:
@@ -156,15 +177,14 @@ class Outside:
         if not self._database.lease.held:
             return
         first = frozenset(registration_ids)
-        for ids in (await _noted((retreat_id,), connection, deadline)).values():
-            ids.sort(key=lambda id_: id_ not in first)
-            count = len(first.intersection(ids))
-            await self._absorb_parts(retreat_id, ids, count, connection, deadline)
+        for noted in await _noted((retreat_id,), connection, deadline):
+            noted.ids.sort(key=lambda id_: id_ not in first)
+            count = len(first.intersection(noted.ids))
+            await self._absorb_parts(noted, count, connection, deadline)
 
     async def _absorb_parts(
         self,
-        retreat_id: int,
-        ids: list[int],
+        noted: _Noted,
         count: int,
         connection: DbConnection,
         deadline: float,
@@ -175,11 +195,11 @@ class Outside:
 
         Return whether anything was, and how many of the registrations were tried.
 
-        :param ids: registrations.
-        :param count: how many of them, from the first, are to be; others as far as they fit in.
+        :param count: how many of the registrations, from the first, are to be; others as far as
+            they fit in.
         :param until: Trio time from which no other part is begun.
         """
-        changed = False
+        retreat_id, ids, changed = noted.retreat_id, noted.ids, False
         # Whoever reads has to have the rest of the time.
         until = min(until, (trio.current_time() + deadline) / 2)
         for start in range(0, count or 1, REGISTRATIONS_AT_ONCE):
@@ -198,6 +218,8 @@ class Outside:
                     log.warning("changes of others in retreat %d stay noted: %s", retreat_id, error)
                 return changed, end
             if row["revision"] is not None:
+                if not changed:
+                    self.lag.add(noted.age, trio.current_time())
                 changed = True
                 self._changed.add(retreat_id)
         if retreat_id in self._refused:
@@ -208,11 +230,15 @@ class Outside:
 
 async def _noted(
     retreat_ids: Collection[int] | None, connection: DbConnection, deadline: float
-) -> dict[int, list[int]]:
-    """Return the retreats of which changes are noted, and of which registrations, ascending."""
+) -> list[_Noted]:
+    """Return what is noted of retreats."""
     wanted = None if retreat_ids is None else list(retreat_ids)
     rows = await connection.fetch(_NOTED, wanted, deadline=deadline)
-    return {row["retreat_id"]: row["registration_ids"] for row in rows}
+    return [
+        # What notes of profiles have come to only now has no age here.
+        _Noted(row["retreat_id"], row["registration_ids"], row["age"] or 0.0)
+        for row in rows
+    ]
 
 
 async def reload(dsn: str, slug: str, deadline: float) -> bool:

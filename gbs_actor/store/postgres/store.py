@@ -14,6 +14,7 @@ from gbs_actor.concurrency import background
 from gbs_actor.lineup.changes import LogEntry
 from gbs_actor.lineup.records import Retreat
 from gbs_actor.lineup.schedules import Schedule, ScheduleKind
+from gbs_actor.observability import RecentHistogram
 from gbs_actor.settings import RoomSettings, StoreSettings
 from gbs_actor.store.audit import AuditEntry, AuditQuery, AuditRecord
 from gbs_actor.store.history import HistoryQuery, StoredGroup
@@ -279,6 +280,11 @@ class PostgresStore:
     async def absorb(self) -> Collection[int]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         return await self._outside.absorb()
+
+    @property
+    def absorb_lag(self) -> RecentHistogram:
+        """See :class:`~gbs_actor.store.protocol.Store`."""
+        return self._outside.lag
 
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:
         """See :class:`~gbs_actor.store.protocol.Store`."""

@@ -193,6 +193,12 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
         "gbs_deltas_total", "Changes of other servers that a room has taken over.", rooms.deltas
     )
     yield _counter("gbs_locks_total", "Commits for which the retreat was locked.", rooms.locks)
+    yield _durations("gbs_lock_seconds", "For how long it was.", taken.locked)
+    yield _durations(
+        "gbs_absorb_lag_seconds",
+        "How long ago other programs had changed what was taken in.",
+        taken.absorb_lag,
+    )
     yield _counter("gbs_freshness_checks_total", "Reads of the revisions of rooms.", rooms.checks)
     yield _gauge(
         "gbs_behind_seconds",

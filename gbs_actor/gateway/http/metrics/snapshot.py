@@ -61,6 +61,8 @@ class Snapshot:
     batch_sizes: HistogramTotals
     recovered_rows: HistogramTotals
     loop_lag: HistogramTotals
+    locked: HistogramTotals
+    absorb_lag: HistogramTotals
 
 
 async def take_snapshot(services: Services) -> Snapshot:
@@ -103,4 +105,6 @@ async def take_snapshot(services: Services) -> Snapshot:
         batch_sizes=times.batch_sizes.totals(),
         recovered_rows=times.recovered_rows.totals(),
         loop_lag=services.loop_lag.totals(),
+        locked=times.locked.totals(),
+        absorb_lag=services.store.absorb_lag.totals(),
     )
