@@ -64,6 +64,7 @@ def test_a_run_of_seeds_reaches_what_several_nodes_do() -> None:
     wanted = {
         *(f"commits of node {node}" for node in range(3)),
         *("missed: 1", "missed: 2", "frozen", "killed", "started", "new epoch"),
+        *("bus: lost", "bus: doubled", "bus: delayed", "bus: overtaken"),
         *("bus: cut", "bus: silent", "resumed", "moment: Routed", "passed: resolving"),
         *("answer: STORE_UNAVAILABLE", "answer: OUTCOME_UNKNOWN", "answer: ROOM_RESTARTED"),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import Final
 
 import trio
@@ -25,12 +27,22 @@ class SimBus:
     :param environment: where chance comes from.
     :param rough: whether messages are lost, doubled, and delayed, so that others overtake them.
     :param nursery: for messages on their way.
+    :param counters: counts what has happened to messages.
     """
 
-    def __init__(self, environment: Environment, *, rough: bool, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        rough: bool,
+        nursery: trio.Nursery,
+        counters: Counter[str],
+    ) -> None:
         self._environment = environment
         self._rough = rough
         self._nursery = nursery
+        self._numbers = count(1)
+        self.counters = counters
         self._channels: list[_SimChannel] = []
         self._cut: dict[int | None, int] = {}
         """How often connections cannot be made, of a node or of all."""
@@ -103,14 +115,15 @@ class SimBus:
         """Send a message of a node to all that are subscribed."""
         if self._is_broken(self._silent, node):
             return
+        number = next(self._numbers)
         for channel in self._channels:
             if self._is_broken(self._silent, channel.node):
                 continue
             for delay in self._delays():
                 if delay or channel.node in self._frozen:
-                    self._nursery.start_soon(channel.receive_later, message, delay)
+                    self._nursery.start_soon(channel.receive_later, number, message, delay)
                 else:
-                    channel.receive_now(message)
+                    channel.receive_now(number, message)
 
     def _delays(self) -> Sequence[float]:
         """Return after how long a message arrives, each time that it does."""
@@ -119,10 +132,13 @@ class SimBus:
         chance = self._environment.chance
         happens = chance()
         if happens < _LIKELIHOOD:
+            self.counters["bus: lost"] += 1
             return ()
         if happens < 2 * _LIKELIHOOD:
+            self.counters["bus: doubled"] += 1
             return (0.0, _DELAY * chance())
         if happens < 3 * _LIKELIHOOD:
+            self.counters["bus: delayed"] += 1
             return (_DELAY * chance(),)
         return (0.0,)
 
@@ -135,6 +151,8 @@ class _SimChannel:
         self.ended = trio.Event()
         self._bus = bus
         self._receive = receive
+        self._last = 0
+        """The number of the latest message so far."""
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         """See :class:`~gbs_actor.bus.channel.Channel`."""
@@ -150,13 +168,15 @@ class _SimChannel:
         await self.ended.wait()
         raise ChannelLost("cut")
 
-    def receive_now(self, message: bytes) -> None:
+    def receive_now(self, number: int, message: bytes) -> None:
         """Receive a message, unless the connection has ended."""
         if not self.ended.is_set():
+            self._bus.counters["bus: overtaken"] += number < self._last
+            self._last = max(self._last, number)
             self._receive(message)
 
-    async def receive_later(self, message: bytes, delay: float) -> None:
+    async def receive_later(self, number: int, message: bytes, delay: float) -> None:
         """Receive a message after some seconds, and not while the node is frozen."""
         await trio.sleep(delay)
         await self._bus.wait_thawed(self.node)
-        self.receive_now(message)
+        self.receive_now(number, message)

@@ -64,7 +64,9 @@ class _NodesPlayer(Player[Client]):
         async with trio.open_nursery() as self.nursery:
             if self.plan.bus != "none":
                 rough = self.plan.bus == "rough"
-                self._bus = SimBus(self.environment, rough=rough, nursery=self.nursery)
+                self._bus = SimBus(
+                    self.environment, rough=rough, nursery=self.nursery, counters=self.counters
+                )
             for latency in self.plan.latencies or (0.0,):
                 self._add_node(latency)
             await self.wait_up()
