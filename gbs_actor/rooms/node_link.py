@@ -55,8 +55,12 @@ class NodeLink:
     # -- for rooms
 
     def committed(self, retreat_id: int, epoch: str, revision: int) -> None:
-        """Hint at what has been committed."""
-        self._bus.publish(retreat_id, epoch, revision)
+        """Hint at what has been committed, if there is anybody to hint.
+
+        Who is not heard of yet, or not any more, compares itself with the store.
+        """
+        if self._nodes:
+            self._bus.publish(retreat_id, epoch, revision)
 
     def room_started(self, slug: str) -> None:
         """Note that a room runs, or runs again: ask who is there."""

@@ -132,6 +132,20 @@ async def test_a_hint_lets_other_servers_catch_up_at_once(autojump_clock: MockCl
         assert counted(b) == reads + 1
 
 
+@pytest.mark.parametrize(("count", "hinted"), [(1, False), (2, True)])
+async def test_one_that_is_alone_hints_nobody(
+    autojump_clock: MockClock, count: int, hinted: bool
+) -> None:
+    hub = Hub()
+    async with nodes(count, hub=hub) as (a, *_):
+        author = await a.client(1)
+        await trio.sleep(0.1)
+        for number in range(3):
+            await author.ask(AssignNumber(7, 1 + number))
+        await trio.sleep(0.1)
+        assert any(message.hints for message in hub.messages) is hinted
+
+
 async def test_a_hint_at_what_is_here_already_reads_nothing(autojump_clock: MockClock) -> None:
     hub = Hub()
     async with nodes(2, config=UNSEEN, stores=CountingStore, hub=hub) as (a, b):
