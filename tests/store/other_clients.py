@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import trio
-import trio.testing
 
 from gbs_actor.store.postgres.connection import DbConnection, Row
 from tests.store.fixtures import PostgresCluster
@@ -19,6 +18,18 @@ SELECT count(*) AS waiting FROM pg_stat_activity
 _TERMINATE_OTHERS = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+_UNTIL_WAITED_FOR = """
+DO $$ BEGIN
+    WHILE NOT EXISTS (
+        SELECT FROM pg_locks
+            WHERE locktype = 'advisory' AND NOT granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ) LOOP
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END $$
 """
 
 _END_HOLDER = """
@@ -95,5 +106,6 @@ async def steal_lock(
     database = urlsplit(database_url).path.removeprefix("/")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, outside, "SELECT pg_advisory_lock($1)", key)
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        # The database may not have got to it when it was asked.
+        await trio.to_thread.run_sync(cluster.run_sql, _UNTIL_WAITED_FOR, database)
         await trio.to_thread.run_sync(cluster.run_sql, _END_HOLDER, database)

@@ -30,8 +30,8 @@ from gbs_actor.store.protocol import (
 from tests.store.worlds import MOMENT, Desk
 
 PLAIN = 4
-TIMEOUT = 0.5
-TOLERANCE = 0.5
+TIMEOUT = 1.5
+TOLERANCE = 1.5  # less than the same time once more
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ class TestConnections:
         self, database_url: str, outside: DbConnection
     ) -> None:
         async with (
-            PostgresStore.open(database_url, pool_size=1, database_connect_timeout=0.3) as store,
+            PostgresStore.open(database_url, pool_size=1, database_connect_timeout=1.0) as store,
             trio.open_nursery() as nursery,
         ):
             await store.import_retreat(seed())
@@ -311,7 +311,8 @@ class TestCommitting:
     async def test_a_commit_that_waits_too_long_for_a_lock_gets_a_definite_answer(
         self, database_url: str, outside: DbConnection
     ) -> None:
-        async with PostgresStore.open(database_url, commit_timeout=0.5) as store:
+        # The lock is waited for 80 % of this: the answer has the rest to come in.
+        async with PostgresStore.open(database_url, commit_timeout=2.0) as store:
             desk = await Desk.of(store)
             async with locked_retreats(outside):
                 with pytest.raises(RowsLocked, match="lock"):
