@@ -33,7 +33,7 @@ ORIGIN_LINE = '        #"https://page.example.org"  $http_origin;\n'
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 """The program; ``None`` where it is not installed."""
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which nginx should have started, reloaded or stopped."""
 
 HOST = "127.0.0.1"

@@ -35,6 +35,7 @@ from tests.proxy.nginx import (
     HOST,
     NGINX,
     NODES_CONFIG,
+    PATIENCE,
     NginxProcess,
     placed,
     proxy,
@@ -99,7 +100,7 @@ async def request_seen(
     lines = ["GET /what HTTP/1.1", f"Host: {host}", "Connection: close", *headers, "", ""]
     await stream.send_all("\r\n".join(lines).encode())
     received = b""
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         while data := await stream.receive_some():
             received += data
     seen: dict[str, Any] = json.loads(received[received.index(b"{") : received.rindex(b"}") + 1])
@@ -453,7 +454,7 @@ async def test_a_poll_that_a_client_cancels_ends_its_session() -> None:
     async with lineup() as (_, nginx), httpx.AsyncClient(base_url=nginx.url) as http:
         sid = json.loads((await http.get(path)).text[1:])["sid"]
         poll = f"{path}&sid={sid}"
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while (await http.post(poll, content="3")).status_code != 400:
                 async with await stream_to(nginx) as stream:
                     await stream.send_all(f"GET {poll} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -466,7 +467,7 @@ async def test_a_reload_ends_websockets_soon_and_new_ones_are_served() -> None:
         old = nginx.workers()
         await trio.to_thread.run_sync(nginx.reload)
         async with joined(await stream_to(nginx)) as other:
-            with trio.fail_after(5):  # worker_shutdown_timeout is 2 s
+            with trio.fail_after(PATIENCE):  # worker_shutdown_timeout is 2 s
                 await peer.closed.wait()
             await trio.to_thread.run_sync(nginx.wait_until_workers_are_gone, old)
             assert (await other.call("update-gbs-number", EDIT))["status"] == "OK"
@@ -478,7 +479,7 @@ async def test_after_a_restart_it_serves_at_the_same_place(graceful: bool) -> No
         url = nginx.url
         async with joined(await stream_to(nginx)) as peer:
             await trio.to_thread.run_sync(partial(nginx.restart, graceful=graceful))
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await peer.closed.wait()
         assert nginx.url == url
         async with joined(await stream_to(nginx)) as peer:
