@@ -51,7 +51,7 @@ async def test_hints_reach_the_other_nodes(database_url: str) -> None:
         await until_hint(second, Hint(1, EPOCH, 5))
         second.publish(1, EPOCH, 6)
         await until_hint(first, Hint(1, EPOCH, 6))
-        assert first.statistics().lag is not None
+        await until(first, lambda statistics: statistics.lag is not None)
 
 
 async def test_hints_of_many_retreats_arrive(database_url: str) -> None:

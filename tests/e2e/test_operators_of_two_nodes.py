@@ -201,7 +201,11 @@ async def test_behind_a_proxy_a_view_is_of_the_server_that_it_names(
             _, levels = await trio.to_thread.run_sync(asked, server, "/log-levels")
             assert len(levels["temporary"]) == (name == other)
         await show(page, nginx, "events")
-        assert "operator.action" in {each["kind"] for each in await events(page)}
+        kinds = await until_read(
+            lambda: events(page),
+            lambda shown: "operator.action" in {each["kind"] for each in shown},
+        )
+        assert "operator.action" in {each["kind"] for each in kinds}
         await picture(page, "events-of-one")
         await show(page, nginx, "system")
         assert f"서버 {other}" in await act(page, "서버 종료", "시험")

@@ -25,6 +25,7 @@ from tests.e2e.relay import Relay, relay_to
 from tests.e2e.screen import Row, updates
 from tests.e2e.server_process import RETREAT, ServerProcess, running_server, token
 from tests.e2e.stock_client import StockClient
+from tests.faults.database import until_noted
 
 ASKING: dict[str, object] = {"recovery": True}
 
@@ -99,6 +100,9 @@ async def test_a_recovered_client_is_in_its_room_and_gets_what_it_missed(
 ) -> None:
     async with recoverable(drivers, server, people[0]) as (relay, clients):
         ids = [(await client.facts()).id for client in clients]
+        for sid in ids:
+            assert sid is not None
+            await until_noted(server, sid)
         marks = [len(client.happened) for client in clients]
         await fault(relay, clients, server)
         async with connect(server.url, token(20)) as editor:

@@ -160,6 +160,12 @@ class Story:
         for slug in ROOMS:
             there = [each for each in self._in(slug) if each.peer is not self._killed]
             await until_all_have(there, await rows_of(self._server, slug))
+        with trio.fail_after(30):
+            while not any(
+                event["userId"] == 1000 + SLOW
+                for event in await until_published(self._server, "subscriber.caught_up")
+            ):
+                pass
 
     def _in(self, slug: str) -> list[Editor]:
         return [each for each in self.editors if each.slug == slug]
