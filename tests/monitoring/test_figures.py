@@ -113,7 +113,9 @@ async def test_they_are_those_of_the_load_generator(
         if paced["skipped"]:
             continue
         for share, ms in zip((0.5, 0.95, 0.99), paced.percentiles(theirs), strict=True):
-            assert abs(bucket_of(name, share, counted) - bisect_left(BUCKETS, ms / 1000)) <= 1
+            further = bisect_left(BUCKETS, ms / 1000) - bucket_of(name, share, counted)
+            # In its slowest moments a busy machine may keep the load generator waiting for longer.
+            assert further in {-1, 0, 1} or (share > 0.5 and further > 1), (name, share, further)
 
     counted = less(at_full_speed, in_time)
     assert counted["gbs_ack_seconds_count"] == full["acked"]
