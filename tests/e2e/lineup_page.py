@@ -100,6 +100,12 @@ class LineupPage:
         found: list[str] = await self.read("column", key)
         return found
 
+    async def keys(self) -> list[str]:
+        """Return the keys of the columns that are drawn, from the left."""
+        await self.drawn()
+        found: list[str] = await self.read("keys")
+        return found
+
     async def editor(self) -> str | None:
         """Return the text in the editor; ``None``: it is closed."""
         found: str | None = await self.browser.evaluate(

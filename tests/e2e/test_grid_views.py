@@ -178,9 +178,9 @@ async def test_others_and_states_are_told_by_words_and_not_by_colour_alone(
             found: str = await page.browser.evaluate(f"{cell}.textContent")
             return found
 
+        assert "최도윤 변경함" in await words(6, "memo")  # for two seconds
         assert "이서준 편집 중" in await words(2, "memo")
         assert "저장 실패: 다른 사람이 먼저 바꿨습니다" in await words(3, "number")
-        assert "최도윤 변경함" in await words(6, "memo")
         await page.browser.until("!page.cell(6, 'memo').textContent.includes('최도윤')")
         await page.call("grid.setMarks", OTHERS[:1])
         await page.browser.evaluate("page.grid.setCells(new Map())")
