@@ -153,7 +153,7 @@ async def test_an_edit_outlives_the_kill_of_the_server(pages: int, person: Row) 
 async def test_with_an_expired_cookie_an_edit_waits_for_the_next_sign_in(
     pages: int, server: ServerProcess, person: Row
 ) -> None:
-    cookie = token(exp=time.time() - LEEWAY + 4)
+    cookie = token(exp=time.time() - LEEWAY + 10)  # it has to count until the page is live
     async with lineup_page(pages, server, cookie=cookie, expected=("401",)) as page:
         await until_answered(server, cookie, lambda response: response.status_code == 401)
         await page.enter(person, "gbsNumber", "64")
@@ -218,7 +218,7 @@ async def until_answered(
     async with httpx.AsyncClient(
         base_url=server.url, headers={"Authorization": f"Bearer {bearer}"}
     ) as http:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             # It is the answer itself that is waited for.
             while not expected(await http.get(f"/api/v1/retreat/{RETREAT}")):  # noqa: ASYNC110
                 await trio.sleep(BETWEEN_LOOKS)
@@ -228,7 +228,7 @@ async def until_subscribers(
     server: ServerProcess, expected: Callable[[list[dict[str, Any]]], bool]
 ) -> None:
     """Wait until the room has such subscribers."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         # The server notifies nobody of it.
         while not expected((await trio.to_thread.run_sync(server.room))["subscribers"]):  # noqa: ASYNC110
             await trio.sleep(BETWEEN_LOOKS)

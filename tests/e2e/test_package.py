@@ -27,11 +27,11 @@ async def quiz(page: str) -> AsyncIterator[str]:
 
     @space.on("ask-me")
     async def ask(socket: Socket, question: object) -> None:
-        socket.emit("answered", await socket.call("question", question, timeout=5))
+        socket.emit("answered", await socket.call("question", question, timeout=20))
 
     @space.on("ask-bytes")
     async def ask_bytes(socket: Socket) -> None:
-        socket.emit("the-same", await socket.call("question", BYTES, timeout=5) == BYTES)
+        socket.emit("the-same", await socket.call("question", BYTES, timeout=20) == BYTES)
 
     @space.on("leave-me")
     def leave(socket: Socket) -> None:

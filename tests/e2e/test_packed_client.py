@@ -135,7 +135,7 @@ async def test_the_app_shows_the_list_and_edits_it(
             assert await page.evaluate(renderings) == before
 
             await say(page, "assign", "4321 ")
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await client.until(lambda it: it.row(one).gbs_number == 4321)  # type: ignore[union-attr]
         # Two components, each mounted twice by StrictMode, have one connection.
         users = [subscriber["userId"] for subscriber in server.room()["subscribers"]]

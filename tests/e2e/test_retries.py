@@ -29,7 +29,7 @@ async def times_logged(server: ServerProcess, command_id: str) -> int:
 async def test_a_command_repeated_for_want_of_an_answer_takes_effect_once(
     any_driver: Driver, server: ServerProcess, person: Row
 ) -> None:
-    retrying = {"retries": 10, "ackTimeout": 300}
+    retrying = {"retries": 100, "ackTimeout": 300}  # by the last one it has its answer
     async with (
         relay_to(server) as relay,
         in_room([any_driver], relay.url, options=retrying) as (client,),

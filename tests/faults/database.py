@@ -63,7 +63,7 @@ async def _until_noted(dsn: str, sid: str) -> None:
     session = hashlib.sha256(sid.encode()).digest()
     connection = await asyncpg.connect(dsn)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             # The server tells nobody when it has noted a place.
             while not await connection.fetch(_PLACE, session):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

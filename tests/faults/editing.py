@@ -229,6 +229,6 @@ async def _check(server: ServerProcess, editors: Editors) -> None:
                 lambda client: {row.id: row.gbs_number for row in client.rows} == stored.numbers
             )
     for client in editors.clients:
-        with trio.fail_after(5):  # totals may come a frame later than the numbers
+        with trio.fail_after(30):  # totals may come a frame later than the numbers
             await client.until(lambda client: client.rows == editors.clients[0].rows)
         assert client.statistics().backward_merges == 0

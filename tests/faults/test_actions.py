@@ -129,11 +129,16 @@ async def test_no_action_waits_for_a_database_that_is_frozen(server: ServerProce
         await editors.more(50)
         frozen = freeze(server)
         try:
+            level = {"logger": "gbs_actor.rooms", "level": "WARNING", "minutes": 1}
+            for path, more in (
+                ("/users/7/kick", {}),
+                (f"/rooms/{RETREAT}/recover", {}),
+                ("/log-level", level),
+            ):
+                began = time.monotonic()
+                await act(server, path, **more)
+                assert time.monotonic() - began < 1, path  # as long as a write would take
             began = time.monotonic()
-            await act(server, "/users/7/kick")
-            await act(server, f"/rooms/{RETREAT}/recover")
-            await act(server, "/log-level", logger="gbs_actor.rooms", level="WARNING", minutes=1)
-            assert time.monotonic() - began < 1
             await act(server, f"/rooms/{RETREAT}/restart")
             await act(server, "/rooms/2024-summer/stop")
             assert time.monotonic() - began < 8

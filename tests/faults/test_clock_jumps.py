@@ -123,8 +123,8 @@ async def test_an_editing_mark_ends_in_its_time_whatever_the_wall_clock_does(
         await one.join(RETREAT)
         await other.join(RETREAT)
         updates = other.updates()
-        await one.mark_editing(one.rows[0].id, "gbsNumber")
         began = time.monotonic()
+        await one.mark_editing(one.rows[0].id, "gbsNumber")
         clock.set(jump)
         with trio.fail_after(20):
             async for update in updates:

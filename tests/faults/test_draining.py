@@ -22,7 +22,7 @@ from tests.faults.pages import LONGEST_DELAY, StockPage, plain_pages, stock_page
 STOPS = 5
 STOPS_BEFORE_PAGES = 2
 EDITS_BETWEEN = 100
-JOINING = 5.0
+JOINING = 10.0
 """Seconds that a handshake and a join may take on a busy machine, where all come at once."""
 
 logger = logging.getLogger(__name__)

@@ -120,7 +120,7 @@ async def test_what_must_not_be_sent_closes_it_there_too(frame: str | bytes, cod
 
 def with_short_pings() -> Settings:
     basic = settings()
-    short = basic.socketio.model_copy(update={"ping_interval": 0.1, "ping_timeout": 0.3})
+    short = basic.socketio.model_copy(update={"ping_interval": 0.3, "ping_timeout": 1.5})
     return basic.model_copy(update={"socketio": short})
 
 

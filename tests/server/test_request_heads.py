@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 
+from gbs_actor.socketio.net.front_door import http_stream
 from tests.gateway.serving import SLUG
 from tests.server.running import Running, answer, running, running_hosted, token
 
@@ -26,7 +27,7 @@ HANDSHAKE = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
-AT_ONCE = 1.0
+AT_ONCE = 3.0
 """Seconds; less than the server would linger for a client that does not close."""
 
 
@@ -195,6 +196,12 @@ HEADS = [
     handshake("with chunks", "RFC 6455 §4.1", KEY, f"{KEY}Transfer-Encoding: chunked\r\n", 400),
     handshake("with an expectation", "RFC 9110 §10.1.1", KEY, f"{KEY}Expect: x\r\n", 101),
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _long_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let even a busy machine close a connection in a small part of that time."""
+    monkeypatch.setattr(http_stream, "_LINGER", 10 * AT_ONCE)
 
 
 @pytest.fixture(params=["own listener", "stock Hypercorn"])
