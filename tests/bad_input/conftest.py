@@ -60,7 +60,7 @@ def unharmed(server: ServerProcess, good_token: str) -> Iterator[None]:
     assert server.alive(), server.log()[mark:]
 
     async def next_client() -> None:
-        async with connect(server.url, good_token, connect_timeout=5) as client:
+        async with connect(server.url, good_token, connect_timeout=30) as client:
             assert len(await client.join(RETREAT)) == 80
 
     trio.run(next_client)

@@ -133,7 +133,7 @@ def soon(
 
     :param full: the ends that should have no room.
     """
-    deadline = time.monotonic() + 0.3
+    deadline = time.monotonic() + 3.0
     result = kernel.apply(*step)
     while (found := (result, kernel.report())) != expected and time.monotonic() < deadline:
         time.sleep(0.001)
