@@ -102,7 +102,7 @@ async def test_a_session_without_pongs_is_gone_after_interval_and_timeout(site: 
 
 async def test_a_session_without_polls_is_gone_after_interval_and_timeout(site: Site) -> None:
     polls = await site.polls()
-    await trio.sleep(INTERVAL + TIMEOUT)
+    await trio.sleep(INTERVAL + TIMEOUT + LATE)
     answer = await polls.get()
     assert answer.status == 400
 
