@@ -6,7 +6,7 @@ import { serveClients } from "./program.mjs";
 
 const browser = await launch(process.argv[2]);
 
-const TIMEOUT = 15_000;
+const TIMEOUT = 25_000; // milliseconds; sooner than browser_page.py gives up
 const AXE = new URL("node_modules/axe-core/axe.min.js", import.meta.url);
 
 // Not waitForFunction: that evaluates within the page, where its policy forbids it.
