@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from gbs_actor.store.postgres.connection import DbConnection, Row
+from gbs_actor.store.postgres.connection import DbConnection, Row, connect
 from tests.store.fixtures import PostgresCluster
 
 _WAITING = """
@@ -44,6 +44,17 @@ SELECT pg_terminate_backend(pid, 5000) FROM (
 def soon(seconds: float = 10.0) -> float:
     """Return a deadline."""
     return trio.current_time() + seconds
+
+
+@asynccontextmanager
+async def other_program(database_url: str) -> AsyncIterator[DbConnection]:
+    """One more connection of another program."""
+    settings = {"application_name": "payments"}
+    connection = await connect(database_url, deadline=soon(), settings=settings)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 async def ask(connection: DbConnection, sql: str, *arguments: object) -> Sequence[Row]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from math import inf
 from typing import Final
 
@@ -27,13 +26,19 @@ from gbs_actor.lineup.commands import (
 from gbs_actor.lineup.fields import Field
 from gbs_actor.lineup.records import Memo, Registration
 from gbs_actor.store.postgres import outside as absorbing
-from gbs_actor.store.postgres.connection import DbConnection, Row, connect
+from gbs_actor.store.postgres.connection import DbConnection, Row
 from gbs_actor.store.postgres.outside import reload
 from gbs_actor.store.postgres.store import PostgresStore
 from gbs_actor.store.protocol import Delta, RowsLocked
 from gbs_actor.store.rows import RowKey, Table
 from gbs_actor.store.verification import verify
-from tests.store.other_clients import ask, locked_retreats, soon, until_waiting
+from tests.store.other_clients import (
+    ask,
+    locked_retreats,
+    other_program,
+    soon,
+    until_waiting,
+)
 from tests.store.worlds import Desk
 
 LEADER, WITH_MEMO, WITH_NOTES, PLAIN, OTHER = 1, 2, 3, 4, 5
@@ -61,17 +66,6 @@ INSERT INTO user_retreat_registration (retreat_id, user_id, is_leader, current_l
         created_at, updated_at)
     VALUES (1, $1, false, '', now(), now()) RETURNING id
 """
-
-
-@asynccontextmanager
-async def other_program(database_url: str) -> AsyncIterator[DbConnection]:
-    """One more connection of another program."""
-    settings = {"application_name": "payments"}
-    connection = await connect(database_url, deadline=soon(), settings=settings)
-    try:
-        yield connection
-    finally:
-        connection.terminate()
 
 
 async def noted(connection: DbConnection) -> int:

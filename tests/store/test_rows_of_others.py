@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -36,6 +36,7 @@ from tests.rooms.peers import Client
 from tests.store.other_clients import (
     ask,
     locked_retreats,
+    other_program,
     soon,
     terminate_others,
     until_waiting,
@@ -108,6 +109,31 @@ class TestRowsOfOthers:
         assert (await desk.loaded()).revision == 1
         assert postgres.statistics().unknown_outcomes == 0
         await desk.commit(changes)
+
+    async def test_a_deadlock_costs_no_other_program_its_transaction(
+        self, postgres: PostgresStore, outside: DbConnection, database_url: str
+    ) -> None:
+        desk = await Desk.of(postgres)
+        touch = "UPDATE user_retreat_registration SET updated_at = now() WHERE id = $1"
+        changes = await desk.decide(*(AssignNumber(id_, 1) for id_ in (MEMBER, PLAIN, OTHER)))
+
+        async def commit() -> None:
+            with suppress(RowsLocked):
+                await desk.try_commit(changes)
+
+        async with (
+            other_program(database_url) as payments,
+            trio.open_nursery() as committing,
+            payments.transaction(deadline=soon()),
+        ):
+            await ask(payments, touch, OTHER)
+            async with trio.open_nursery() as waiting, outside.transaction(deadline=soon()):
+                await ask(outside, touch, PLAIN)
+                committing.start_soon(commit)  # it writes MEMBER, and waits for PLAIN
+                await until_waiting(outside, 1)
+                waiting.start_soon(ask, payments, touch, MEMBER)
+                await until_waiting(outside, 2)
+            # As PLAIN was free, it waited for OTHER: whoever has that had waited for longer.
 
     async def test_a_commit_waits_longer_for_the_row_of_the_retreat(
         self, postgres: PostgresStore, outside: DbConnection
