@@ -28,6 +28,8 @@ HOLD = 4.0
 @pytest.mark.parametrize(
     "kind",
     [
+        "postgres",
+        "lost",
         pytest.param(
             "valkey",
             marks=pytest.mark.skipif(
@@ -43,9 +45,10 @@ async def test_every_fault_under_load_loses_and_doubles_nothing(
         running_cluster(3, kind) as cluster,
         campaign(cluster, node, drivers_folder, clients=CLIENTS, rate=RATE) as running,
     ):
-        for fault in possible(cluster, FAULTS):
+        faults = possible(cluster, FAULTS)
+        for fault in faults:
             await running.load.more(CLIENTS)
             await running.suffer(fault, HOLD)
         await running.load.more(CLIENTS)
     assert running.counts is not None
-    assert running.counts.edits > CLIENTS * len(FAULTS)
+    assert running.counts.edits > CLIENTS * len(faults)
