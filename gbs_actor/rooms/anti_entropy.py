@@ -52,14 +52,16 @@ class AntiEntropy:
         return 0.0 if self._compared_at is None else trio.current_time() - self._compared_at
 
     def failure(self) -> str | None:
-        """Return in one sentence that what other servers change is not seen here, if so."""
-        if not self._freshness.shared or self.behind < self._interval + TOO_FAR_BEHIND:
+        """Return in one sentence that open rooms lack what other servers change, if so."""
+        late = self.behind >= self._interval + TOO_FAR_BEHIND
+        if not (late and self._freshness.shared and self._handles):
             return None
         return f"What other servers have changed was last read {self.behind:.0f} s ago."
 
     async def run(self) -> None:
         """Compare until cancelled."""
-        self._compared_at = trio.current_time()
+        if self._compared_at is None:
+            self._compared_at = trio.current_time()
         while True:
             started = trio.current_time()
             await self.try_compare()

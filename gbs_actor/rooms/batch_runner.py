@@ -199,7 +199,9 @@ class BatchRunner:
         :returns: what has to be loaded first, if anything has; nothing was decided then.
         """
         handle, board = self._handle, self._rows.board
-        await self._held_rows.reject(batch)  # as it was decided before
+        # As it was decided before.
+        if await self._held_rows.reject(batch) and not batch.steps:
+            return None
         await self._decisions.prepare(batch, board)
         handle.locks += 1
         begun = handle.freshness.begin()

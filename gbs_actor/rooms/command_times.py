@@ -33,7 +33,7 @@ class CommandTimes:
         self.commit = RecentHistogram(DURATION_BOUNDS)
         """From sending a commit to the store's reply."""
         self.locked = RecentHistogram(DURATION_BOUNDS)
-        """For how long a retreat was locked for a commit that others had forestalled."""
+        """For how long a retreat was locked for a commit that had been stale twice."""
         self.batch_sizes = RecentHistogram(SIZE_BOUNDS)
         """Commands that share a commit."""
         self.recovered_rows = RecentHistogram(SIZE_BOUNDS)

@@ -192,10 +192,12 @@ class Subscriptions:
         if self._handle.is_fresh(item.asked_at):
             return False
         board = self._rows.board
-        known = item.known.get(board.epoch, 0) if isinstance(item, Join) else 0
-        return known > board.revision or (
-            item.since is not None
-            and (item.since > board.revision or item.epoch not in (None, board.epoch))
+        known = item.known if isinstance(item, Join) else {}
+        # Which epoch is the latest is not known: any other one may be.
+        if known and (known.keys() != {board.epoch} or known[board.epoch] > board.revision):
+            return True
+        return item.since is not None and (
+            item.since > board.revision or item.epoch not in (None, board.epoch)
         )
 
     def _join(self, join: Join) -> None:

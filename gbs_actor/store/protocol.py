@@ -345,7 +345,7 @@ class Store(Protocol):
 
     @property
     def absorb_lag(self) -> RecentHistogram:
-        """For how long what was absorbed had been changed before, at most; seconds."""
+        """Seconds from the first change of others in a retreat until some of theirs is absorbed."""
         ...
 
     async def committed(self, retreat_id: int, attempt_id: UUID) -> bool:

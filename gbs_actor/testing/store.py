@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Set
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from gbs_actor.store.protocol import (
     StoreError,
     StoreUnavailable,
 )
-from gbs_actor.store.rows import RowKey, written_rows
+from gbs_actor.store.rows import RETREAT, RowKey, written_rows
 from gbs_actor.store.writes import check_revisions
 from gbs_actor.testing.environment import seeded_environment
 
@@ -287,6 +287,7 @@ class SimStore(MemoryStore):
             until = trio.current_time() + LOCK_TIMEOUT
             await self._travel()
             self._check_reachable()
+            await self._wait_released({(retreat_id, RETREAT)})
             yield _LockedRetreat(retreat.delta, until, self._run)
 
     async def _run(self, commit: _Commit) -> Delta | None:
@@ -358,15 +359,24 @@ class SimStore(MemoryStore):
             return
         hold = await stored.lock.acquire() if commit.locked_until is None else None
         try:
-            with trio.move_on_after(ROWS_TIMEOUT):
-                while not self._held.isdisjoint(rows):
-                    await self._released.park()
-                return
+            await self._wait_released(rows)
+        except RowsLocked:
             commit.settled = True
-            raise RowsLocked("another program holds rows")
+            raise
         finally:
             if hold is not None:
                 hold.release()
+
+    async def _wait_released(self, rows: Set[tuple[int, RowKey]]) -> None:
+        """Wait while other programs hold any of some rows; costs no checkpoint if they hold none.
+
+        :raises RowsLocked: it takes too long.
+        """
+        with trio.move_on_after(ROWS_TIMEOUT):
+            while not self._held.isdisjoint(rows):
+                await self._released.park()
+            return
+        raise RowsLocked("another program holds rows")
 
     async def new_epoch(self, slug: str | None = None) -> int:
         """See :class:`~gbs_actor.store.protocol.AdminStore`."""

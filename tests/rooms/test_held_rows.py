@@ -18,10 +18,10 @@ from gbs_actor.lineup.commands import (
     DeleteMemo,
     UpdateMemo,
 )
-from gbs_actor.rooms import Accepted
+from gbs_actor.rooms import Accepted, batch_runner
 from gbs_actor.rooms.delivery import ROWS_HELD
 from gbs_actor.settings import RoomSettings
-from gbs_actor.store.protocol import Attempt, Delta, RowsLocked
+from gbs_actor.store.protocol import Attempt, Delta, LockedRetreat, RowsLocked
 from gbs_actor.store.rows import RETREAT, RowKey, Table
 from gbs_actor.testing.store import ROWS_TIMEOUT, Fault, SimStore
 
@@ -101,6 +101,30 @@ async def test_a_row_that_is_known_to_be_held_holds_nobody_up_again(
             assert codes(answers) == [Code.ROOM_BUSY, None]
         assert trio.current_time() == started
         assert it.store.commits_sent == commits + 3
+
+
+class _HeldBehindAMissStore(_Store):
+    """Another program holds the retreat once a server wants to lock it."""
+
+    @asynccontextmanager
+    async def locked(
+        self, retreat_id: int, epoch: str, revision: int
+    ) -> AsyncIterator[LockedRetreat]:
+        self.hold(retreat_id, RETREAT)
+        async with super().locked(retreat_id, epoch, revision) as retreat:
+            yield retreat
+
+
+async def test_who_cannot_have_the_lock_is_told_so_and_nobody_waits_for_it_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_runner, "MAX_MISSES", 1)
+    async with room(_HeldBehindAMissStore) as it:
+        it.store.fail(Fault.CONTENDED)
+        assert codes(await it.together(AssignNumber(7, 1))) == [Code.ROOM_BUSY]
+        since = trio.current_time()
+        await it.node.client(2)
+        assert trio.current_time() == since
 
 
 async def test_memos_are_created_beside_held_rows_beyond_a_block_of_ids(

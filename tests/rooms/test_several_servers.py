@@ -847,8 +847,10 @@ async def test_in_an_outage_nobody_gets_less_than_they_know_of(autojump_clock: M
         assert client.snapshot is not None
         assert client.snapshot.revision < revision
         assert (await read(b)).revision < revision
-        answer = await b.supervisor.read("winter", known={before.epoch: before.revision, "?": 99})
+        answer = await b.supervisor.read("winter", known={before.epoch: before.revision})
         assert isinstance(answer, Snapshot)
+        answer = await b.supervisor.read("winter", known={"of a later epoch": 1})
+        assert code(answer) is Code.STORE_UNAVAILABLE
         b.store.end_outage()
         await trio.sleep(5)
         answer = await b.supervisor.read("winter", known={before.epoch: 9999})  # who is wrong

@@ -490,7 +490,7 @@ class TestParts:
         await check_log(desk)
 
     @pytest.mark.parametrize("by", ["version", "load", "held_rows"])
-    async def test_what_is_absorbed_by_the_way_is_told_of_with_the_next_look(
+    async def test_what_another_call_has_absorbed_is_returned_by_the_next_absorb(
         self, postgres: PostgresStore, outside: DbConnection, by: str
     ) -> None:
         desk = await Desk.of(postgres)

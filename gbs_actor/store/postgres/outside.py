@@ -44,10 +44,13 @@ _REMEMBERED: Final = 10_000
 """Retreats of which is known when such checks last absorbed something."""
 
 _NOTED: Final = """
-SELECT noted.retreat_id, noted.registration_ids, extract(epoch FROM clock_timestamp() - (
-        SELECT min(at) FROM lineup_outside AS outside WHERE outside.retreat_id = noted.retreat_id
-    ))::float8 AS age
+SELECT noted.retreat_id, noted.registration_ids,
+       extract(epoch FROM clock_timestamp() - oldest.at)::float8 AS age
     FROM lineup_noted($1) AS noted
+    LEFT JOIN (
+        SELECT retreat_id, min(at) AS at FROM lineup_outside
+            WHERE $1 IS NULL OR retreat_id = ANY ($1) GROUP BY retreat_id
+    ) AS oldest USING (retreat_id)
 """
 _ABSORB: Final = "SELECT lineup_absorb_2($1, $2) AS revision"
 _RELOAD: Final = "SELECT lineup_reload($1) AS retreat_id"
@@ -59,9 +62,9 @@ class _Noted:
 
     retreat_id: int
     ids: list[int]
-    """The registrations, ascending."""
-    age: float
-    """Seconds since the first of it was noted."""
+    """The registrations, ascending unless some are to be first."""
+    since: float | None
+    """Trio time at which the first of it was noted; ``None``: of profiles, it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,11 @@ class Outside:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.lag = RecentHistogram(DURATION_BOUNDS)
-        """For how long what was absorbed had been noted, at most; seconds."""
+        """Seconds from the first note of a retreat until some of what was noted was absorbed."""
         self._refused: set[int] = set()
         """Retreats whose changes could not be absorbed when that was last tried."""
         self._changed: set[int] = set()
-        """Retreats of which something was absorbed since :meth:`absorb` has last said so."""
+        """Retreats of which something was absorbed since the last :meth:`absorb`."""
         self._unfinished: dict[int, _Unfinished] = {}
         self._tried: dict[int, float] = {}
         """When checks last absorbed something of a retreat: the latest are the last."""
@@ -178,9 +181,9 @@ class Outside:
             return
         first = frozenset(registration_ids)
         for noted in await _noted((retreat_id,), connection, deadline):
-            noted.ids.sort(key=lambda id_: id_ not in first)
-            count = len(first.intersection(noted.ids))
-            await self._absorb_parts(noted, count, connection, deadline)
+            ids = sorted(noted.ids, key=lambda id_: id_ not in first)
+            count = len(first.intersection(ids))
+            await self._absorb_parts(replace(noted, ids=ids), count, connection, deadline)
 
     async def _absorb_parts(
         self,
@@ -218,8 +221,9 @@ class Outside:
                     log.warning("changes of others in retreat %d stay noted: %s", retreat_id, error)
                 return changed, end
             if row["revision"] is not None:
-                if not changed:
-                    self.lag.add(noted.age, trio.current_time())
+                if not changed and noted.since is not None:
+                    now = trio.current_time()
+                    self.lag.add(now - noted.since, now)
                 changed = True
                 self._changed.add(retreat_id)
         if retreat_id in self._refused:
@@ -234,9 +238,13 @@ async def _noted(
     """Return what is noted of retreats."""
     wanted = None if retreat_ids is None else list(retreat_ids)
     rows = await connection.fetch(_NOTED, wanted, deadline=deadline)
+    now = trio.current_time()
     return [
-        # What notes of profiles have come to only now has no age here.
-        _Noted(row["retreat_id"], row["registration_ids"], row["age"] or 0.0)
+        _Noted(
+            row["retreat_id"],
+            row["registration_ids"],
+            None if row["age"] is None else now - row["age"],
+        )
         for row in rows
     ]
 

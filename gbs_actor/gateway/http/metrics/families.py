@@ -192,11 +192,13 @@ def _commands(taken: Snapshot) -> Iterator[Metric]:
     yield _counter(
         "gbs_deltas_total", "Changes of other servers that a room has taken over.", rooms.deltas
     )
-    yield _counter("gbs_locks_total", "Commits for which the retreat was locked.", rooms.locks)
-    yield _durations("gbs_lock_seconds", "For how long it was.", taken.locked)
+    yield _counter(
+        "gbs_locks_total", "Commits for which the retreat was to be locked.", rooms.locks
+    )
+    yield _durations("gbs_lock_seconds", "How long retreats were locked for commits.", taken.locked)
     yield _durations(
         "gbs_absorb_lag_seconds",
-        "How long ago other programs had changed what was taken in.",
+        "From the first change of other programs in a retreat until some were absorbed.",
         taken.absorb_lag,
     )
     yield _counter("gbs_freshness_checks_total", "Reads of the revisions of rooms.", rooms.checks)
