@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from math import inf
 from typing import Final
@@ -12,6 +13,8 @@ from gbs_actor.rooms.freshness import Freshness
 from gbs_actor.rooms.handle import RoomHandle
 from gbs_actor.rooms.statistics import RoomState
 from gbs_actor.store.protocol import Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 ALL_INTERVAL: Final = 5.0
 """Seconds after which a single server compares all rooms with the store, not only those of which it
@@ -45,6 +48,7 @@ class AntiEntropy:
         self._interval = interval
         self._compared_at: float | None = None
         self._all_at = -inf
+        self._failed = False
 
     @property
     def behind(self) -> float:
@@ -65,7 +69,16 @@ class AntiEntropy:
         while True:
             started = trio.current_time()
             await self.try_compare()
+            self._log_failure()
             await trio.sleep_until(started + self._interval)
+
+    def _log_failure(self) -> None:
+        failure = self.failure()
+        if failure is not None and not self._failed:
+            log.warning("rooms lack changes: %s", failure)
+        elif failure is None and self._failed:
+            log.info("rooms have the changes of other servers again")
+        self._failed = failure is not None
 
     async def try_compare(self) -> None:
         """Compare now; with the store out of reach, it has no effect."""

@@ -70,8 +70,8 @@ async def test_every_get_between_probe_and_upgrade_is_answered_at_once(engine: S
                 if text == "4hello":
                     await polls.send(text)
                 texts.append((await polls.get()).text)
-        if texts == expected:  # on a busy machine a ping may come in between
-            break
+        if len(texts) == len(expected) and "2" not in texts:
+            break  # on a busy machine a ping may come in between
     assert texts == expected
     await peer.send("5")
 

@@ -276,7 +276,7 @@ async def test_what_is_wrong_is_named_first(pages: int, server: ServerProcess) -
         text = await page.text(".notices")
         assert "실패 상태" in text
         assert "90%" in text
-        assert "변경을 저장할 수 없습니다" in text
+        assert "서버가 준비되지 않았습니다" in text
         await page.click(".notices a")
         await page.see("select")
         assert await page.evaluate("location.hash") == "#/rooms?state=failed"

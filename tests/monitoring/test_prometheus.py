@@ -71,9 +71,11 @@ class Prometheus:
 
     async def until_values(self, query: str) -> None:
         """Wait until a query has a value."""
-        with trio.fail_after(PATIENCE):
+        with trio.move_on_after(PATIENCE):
             while not await self.values(query):  # noqa: ASYNC110
                 await trio.sleep(PAUSE)
+            return
+        raise AssertionError(f"{query} has no value")
 
     async def until_firing(self, name: str) -> dict[str, Any]:
         """Return an alert once it fires."""

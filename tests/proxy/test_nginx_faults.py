@@ -167,6 +167,7 @@ async def edit_over_plain_websocket(work: Work, url: str) -> None:
                     await give(websocket, command_id, lineupId=work.person, gbsNumber=number)
                     work.acknowledged("plain", command_id, number)
                     number, command_id, under_way = number % 30 + 1, uuid4(), False
+                    await trio.sleep(PAUSE)  # faster is more than event_rate allows
         except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError, OSError):
             work.losses["plain"] += 1
             await trio.sleep(PAUSE)

@@ -72,7 +72,9 @@ def families(taken: Snapshot) -> Iterator[Metric]:
     """Yield all metrics of a snapshot."""
     build = {"version": __version__, "python": python_version()}
     yield InfoMetricFamily("gbs_build", "The program that runs.", build)
-    yield _gauge("gbs_ready", "Whether an edit could be delivered, as /readyz has it.", taken.ready)
+    yield _gauge(
+        "gbs_ready", "Whether clients should be sent here, as /readyz has it.", taken.ready
+    )
     yield from _connections(taken)
     yield from _events(taken)
     yield from _commands(taken)

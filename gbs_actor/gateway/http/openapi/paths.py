@@ -161,7 +161,11 @@ _READINESS: Final[Described] = {
     "summary": "Should the server receive clients?",
     "security": _ANYBODY,
     "responses": {
-        "200": success("Ready", "The database stores changes, and the server is not stopping."),
+        "200": success(
+            "Ready",
+            "The database stores changes, what other servers change is seen, and the server is not "
+            "stopping.",
+        ),
         **errors(500, 503),
     },
 }

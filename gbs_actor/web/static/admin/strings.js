@@ -134,7 +134,7 @@ export const texts = {
     memory: "메모리",
     cpuDetail: (time) => `CPU 시간 ${time}`,
     notice: {
-      store: "변경을 저장할 수 없습니다",
+      store: "서버가 준비되지 않았습니다",
       draining: "서버가 종료를 준비하고 있습니다",
       failed: (count) => `룸 ${count}개가 실패 상태입니다`,
       backoff: (count) => `룸 ${count}개가 재시작을 기다립니다`,
