@@ -187,7 +187,7 @@ class Client:
     def authenticated(self, credentials: Credentials) -> None:
         """Continue with a new token of the same user."""
         self.credentials = credentials
-        self.author = author_of(credentials.user)
+        self.author = self.subscriber.author = author_of(credentials.user)
         self.expiry_notified = False
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
 from typing import Final
 
 import trio
 
+from gbs_actor.lineup.board import Board
 from gbs_actor.lineup.changes import LogEntry, Rejection
 from gbs_actor.rooms.batch import Batch, Phase, Repeat
 from gbs_actor.rooms.commits import Commits, Missed
@@ -25,6 +27,7 @@ from gbs_actor.rooms.subscriptions import Subscriptions
 from gbs_actor.rooms.tracepoints import Tracepoint
 from gbs_actor.store.protocol import (
     CommitRefused,
+    LockedRetreat,
     LockLost,
     OutcomeUnknown,
     RepeatedCommands,
@@ -207,23 +210,35 @@ class BatchRunner:
         begun = handle.freshness.begin()
         installed = False
         try:
-            locked = self._store.locked(board.retreat_id, board.epoch, board.revision)
-            async with locked as retreat:
-                with handle.times.timing_lock():
-                    if retreat.delta is None:
-                        handle.confirmed_at = begun
-                    elif retreat.delta.complete:
-                        installed = self._loading.take_over(retreat.delta, begun)
-                    else:
-                        return Missed(retreat.delta, begun)
-                    # As others wait for the lock, the subscribers are caught up behind it.
-                    if await self._decide(batch) and batch.changes:
-                        await self._commits.commit(batch, retreat.commit)
+            async with self._locked(board) as retreat:
+                if retreat.delta is None:
+                    handle.confirmed_at = begun
+                elif retreat.delta.complete:
+                    installed = self._loading.take_over(retreat.delta, begun)
+                else:
+                    return Missed(retreat.delta, begun)
+                # As others wait for the lock, the subscribers are caught up behind it.
+                if await self._decide(batch) and batch.changes:
+                    await self._commits.commit(batch, retreat.commit)
         finally:
             if installed:
                 with trio.CancelScope(shield=True):
                     await self._fan_out.catch_up()
         return None
+
+    @asynccontextmanager
+    async def _locked(self, board: Board) -> AsyncIterator[LockedRetreat]:
+        """Keep other servers from changing the retreat within the block, and measure for how long.
+
+        See :meth:`Store.locked() <gbs_actor.store.protocol.Store.locked>`.
+        """
+        async with self._store.locked(board.retreat_id, board.epoch, board.revision) as retreat:
+            since = trio.current_time()
+            try:
+                yield retreat
+            finally:
+                now = trio.current_time()
+                self._handle.times.locked.add(now - since, now)
 
     async def _decide(self, batch: Batch) -> bool:
         """Decide a batch that is prepared; return whether any of it waits for its reply."""

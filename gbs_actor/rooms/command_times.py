@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Protocol
-
-import trio
 
 from gbs_actor.observability import DURATION_BOUNDS, SIZE_BOUNDS, RecentHistogram
 
@@ -38,16 +35,6 @@ class CommandTimes:
         """Commands that share a commit."""
         self.recovered_rows = RecentHistogram(SIZE_BOUNDS)
         """Rows that a client was sent when its session was recovered."""
-
-    @contextmanager
-    def timing_lock(self) -> Iterator[None]:
-        """Count a block in which a retreat is locked."""
-        since = trio.current_time()
-        try:
-            yield
-        finally:
-            now = trio.current_time()
-            self.locked.add(now - since, now)
 
     def acknowledged(self, commands: Iterable[Timed], now: float) -> None:
         """Count commands whose acknowledgements are out."""

@@ -134,6 +134,7 @@ class NodeLink:
         node, now = message.node, trio.current_time()
         if message.restarted or message.leaves:
             self._remove(node)
+        new = node not in self._nodes
         if message.leaves or not self._nodes.hear(node, now, gap=message.gap):
             return
         for people in message.people:
@@ -149,7 +150,7 @@ class NodeLink:
                     room.presence.change()
                 room.mailbox.wake()
         self._announcements.ask(message.requested)
-        if message.gap or message.requested:
+        if new or message.gap or message.requested:
             self._wake()
 
     def _remove(self, node: str) -> None:

@@ -41,6 +41,9 @@ class OtherNodes:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._nodes
+
     def hear(self, name: str, now: float, *, gap: bool) -> bool:
         """Note a message of a node; return whether it is to be heeded: of too many it is not.
 

@@ -33,6 +33,8 @@ class Hub:
         """Why nobody can subscribe."""
         self.silent = False
         """Whether it answers nothing."""
+        self.frozen: set[str] = set()
+        """Nodes that send nothing."""
         self._environment = replace(SYSTEM, entropy=Random(0).randbytes)
         self.deliver: Callable[[HubChannel, bytes], None] = HubChannel.pass_on
         """How a message gets to a subscription."""
@@ -77,9 +79,11 @@ class Hub:
             channel.receive_now(data)
 
     def bus(
-        self, node: str, limit: int = 10_000, may_send: Callable[[], bool] = lambda: True
+        self, node: str, limit: int = 10_000, may_send: Callable[[], bool] | None = None
     ) -> NodeBus:
         """Return the bus of a node."""
+        if may_send is None:
+            may_send = lambda: node not in self.frozen  # noqa: E731
         return NodeBus(
             "memory",
             partial(self.subscribe, node),

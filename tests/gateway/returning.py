@@ -318,11 +318,17 @@ async def world(
 
 
 @asynccontextmanager
-async def two_servers() -> AsyncIterator[tuple[World, World]]:
-    """Serve the same retreats on two servers within the block."""
+async def two_servers(
+    names: tuple[str | None, str | None] = (None, None),
+) -> AsyncIterator[tuple[World, World]]:
+    """Serve the same retreats on two servers within the block.
+
+    :param names: without them they know of each other by the store only.
+    """
+    first, second = [serving.settings_with(node=name) for name in names]
     store = HeldStore()
     store.shared = True
     elsewhere = store.elsewhere()
     assert isinstance(elsewhere, HeldStore)
-    async with world(store=store) as one, world(store=elsewhere, seed=1) as other:
+    async with world(first, store=store) as one, world(second, store=elsewhere, seed=1) as other:
         yield one, other

@@ -221,6 +221,29 @@ async def test_a_session_is_kicked_wherever_it_is(
         assert (record["target"], record["outcome"]) == (client.sid, "done")
 
 
+async def test_a_kick_names_a_server_that_does_not_report_any_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with servers() as (first, second):
+        await second.peer(user=7, join="2024-winter")
+        second.store.begin_outage()
+        await trio.sleep(12)
+        assert (await acted(first, "/users/7/kick"))["missing"] == ["b"]
+        second.store.end_outage()
+        await trio.sleep(5)
+        assert (await acted(first, "/users/7/kick"))["sessions"] == 1
+
+
+async def test_what_may_be_asked_is_the_same_on_all_servers(autojump_clock: MockClock) -> None:
+    async with servers() as (first, _):
+        for path in ("/admin/sessions", "/admin/drain"):
+            here, there = [
+                await first.http("OPTIONS", path + field, role=Role.ADMIN_MINISTER)
+                for field in ("", "?node=b")
+            ]
+            assert (there.status, there.headers["Allow"]) == (here.status, here.headers["Allow"])
+
+
 async def sent(server: LineupServer, method: str, **fields: str) -> HttpReply:
     """Send a request about an operator's session."""
     return await server.http(method, "/admin/session", user=None, headers={"Origin": OWN, **fields})

@@ -657,6 +657,17 @@ async def test_what_one_does_with_a_new_token_bears_its_name(transport: Transpor
         assert ack["conflict"]["changedBy"] == "새 이름"
 
 
+async def test_who_has_a_new_token_is_shown_by_its_name(transport: Transport) -> None:
+    async with (
+        world() as here,
+        here.joined_by(transport, user_id=8) as other,
+        here.joined_by(transport) as peer,
+    ):
+        await peer.call("authenticate", {"token": here.token(name="새 이름")})
+        await peer.call("user-editing", {"lineupId": 2})
+        assert (await other.event("user-editing"))["userName"] == "새 이름"
+
+
 @pytest.mark.parametrize("name", ["", "7@example.org", "\u3000"])
 async def test_nobody_is_shown_by_e_mail(transport: Transport, name: str) -> None:
     shown = "사용자 7"

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gbs_actor.auth import Role
 from gbs_actor.gateway.namespace.session_locations import CHECK_INTERVAL
 from gbs_actor.store.protocol import SessionRecord, StoreUnavailable
 from tests.gateway.returning import Client, World, two_servers
@@ -45,6 +46,21 @@ async def test_a_session_is_resumed_with_what_was_missed(
         # It is in its room.
         await client.assign(4, 5)
         await editor.until(lambda: editor.rows[4]["gbsNumber"] == 5)
+
+
+async def test_a_kick_reaches_a_session_that_was_just_resumed_elsewhere(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_servers(("a", "b")) as (one, other):
+        await trio.sleep(2)  # they have seen each other
+        client = await one.joined()
+        await move(client, other)
+        assert client.recovered
+        path = f"/admin/sessions/{client.sid}/kick"
+        response = await one.server.http("POST", path, {"reason": "x"}, role=Role.ADMIN_MINISTER)
+        answer = response.json()
+        assert (answer["sessions"], answer["missing"]) == (2, [])
+        await client.until(lambda: client.left)
 
 
 async def test_rows_are_not_missed_that_the_other_server_has_not_seen_yet(

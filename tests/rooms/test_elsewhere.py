@@ -173,6 +173,23 @@ async def test_a_server_that_is_not_heard_of_takes_its_people_and_marks_with_it(
         assert people(other) == {1: 1, 2: 1}  # it hears the other
 
 
+async def test_a_server_that_was_frozen_is_shown_again_and_goes_again(
+    autojump_clock: MockClock,
+) -> None:
+    hub = Hub()
+    async with nodes(2, hub=hub) as (a, b):
+        client = await a.client(1)
+        await b.client(2)
+        await trio.sleep(5)
+        for _ in range(2):
+            assert people(client) == {1: 1, 2: 1}
+            hub.frozen.add("1")
+            await trio.sleep(12)
+            assert people(client) == {1: 1}
+            hub.frozen.clear()  # no message was lost
+            await trio.sleep(5)
+
+
 async def test_a_mark_that_changes_while_its_room_is_down_is_known_once_that_runs_again(
     autojump_clock: MockClock,
 ) -> None:

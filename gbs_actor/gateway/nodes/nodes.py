@@ -99,6 +99,10 @@ class Nodes:
         """Return the reports of the other nodes that are there, by name."""
         return [each for each in self._reports() if each.age <= GONE_AFTER]
 
+    def gone(self) -> list[str]:
+        """Return the names of those that have not reported for long, and have not left."""
+        return [each.name for each in self._reports() if each.age > GONE_AFTER]
+
     def last_seen(self) -> list[NodeReport]:
         """Return the reports of those that were there when the store was last read."""
         return [each for each in self._known.reports if each.age <= GONE_AFTER]

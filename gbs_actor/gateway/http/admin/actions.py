@@ -119,7 +119,8 @@ def admin_actions(
         found = [] if client is None or hidden else [client]
         result = _kick(found, dry_run=asked.dry_run)
         outcome: Outcome | None = "refused" if hidden else None
-        if client is None:
+        # One that can be resumed may have been, elsewhere: what is here is a dead connection then.
+        if client is None or (client.session is not None and not hidden):
             result = merged(result, await forwarding.act_on_others(part))
         return asked.respond(audit, result, "session.kick", sid, outcome=outcome)
 

@@ -126,10 +126,13 @@ class Forwarding:
     ) -> dict[str, ForwardedResponse | None]:
         """Let the other servers do what this one has done; return as :meth:`read_from_others`.
 
-        Without the store, those that were there before have not responded. Cancelled, it goes on;
-        but a shutdown does not wait for it, beyond its time.
+        Without the store, those that were there before have not responded. Nor have those that
+        do not report any more: their clients may be connected still. Cancelled, it goes on; but a
+        shutdown does not wait for it, beyond its time.
         """
         responses: dict[str, ForwardedResponse | None] = {}
+        if part is not None:
+            responses.update(dict.fromkeys(self._nodes.gone()))
         with trio.move_on_after(ANSWER_WITHIN, shield=True) as scope:
             async with background(partial(self._end_in_time, scope)):
                 await self._ask_all(self._nodes.last_seen(), part, responses)
@@ -182,6 +185,8 @@ def admin_forwarding(nodes: Nodes, identity: AdminIdentity, forwarding: Forwardi
             return None
         if request.routing_exception is not None:
             return None  # no server has this address, or method
+        if request.method == "OPTIONS":
+            return None  # it is the same on all
         node, kind = single("node", request.args), kind_of(request.path)
         if node is None or (node == nodes.name and kind in OF_ONE_SERVER):
             return None
