@@ -119,7 +119,7 @@ class BatchRunner:
         rows_deadline = inf
         if batch.apart:
             rows_deadline = -inf
-            if trio.current_time() >= handle.one_by_one_until:
+            if trio.current_time() >= handle.apart_until:
                 self._reject(batch, ROWS_HELD)
                 return False
         while rounds <= MAX_ROUNDS:
@@ -317,8 +317,8 @@ class BatchRunner:
         """
         handle = self._handle
         if len(batch.steps) > 1:
-            handle.one_by_one = len(batch.steps)
-            handle.one_by_one_until = until
+            handle.apart = {step.work for step in batch.steps}
+            handle.apart_until = until
             handle.mailbox.put_back(step.work for step in batch.steps)
         else:
             self._reject(batch, rejection)

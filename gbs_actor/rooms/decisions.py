@@ -61,7 +61,8 @@ class Decisions:
         self._store = store
         self._config = config
         self._memory: OrderedDict[UUID, _Remembered] = OrderedDict()
-        self._memo_ids: Iterator[int] = iter(range(0))
+        self._memo_ids: Iterator[int] = iter(())
+        self._epoch: str | None = None
 
     async def prepare(self, batch: Batch, board: Board) -> None:
         """Get from the store what :meth:`decide` needs, each time that it is called.
@@ -81,6 +82,9 @@ class Decisions:
 
         :param board: must not change meanwhile.
         """
+        if board.epoch != self._epoch:
+            self._epoch = board.epoch
+            self._memory.clear()  # what was accepted in another epoch may be lost
         budget = WorkBudget(self._config.deliveries_per_yield)
         draft = board.draft(self._memo_ids)
         accepted: dict[UUID, _Remembered] = {}
@@ -144,7 +148,7 @@ class Decisions:
         needed = sum(isinstance(s.command.action, CreateMemo) for s in batch.submissions())
         if isinstance(batch.undone, LogEntry):
             needed += sum(isinstance(each.value, Memo) for each in batch.undone.before)
-        if needed > length_hint(self._memo_ids):  # exact, of a range
+        if needed > length_hint(self._memo_ids):  # exact, of a sequence
             count = max(needed, self._config.memo_id_block)
             self._memo_ids = iter(await self._store.reserve_memo_ids(count))
 

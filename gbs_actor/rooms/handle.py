@@ -119,9 +119,9 @@ class RoomHandle:
         self._version: RetreatVersion | None = None
         self.confirmed_at = 0
         """The number of the last read that has found the store where the board is."""
-        self.one_by_one = 0
-        """So many of the next commands are committed alone: one of them is poisonous."""
-        self.one_by_one_until = inf
+        self.apart: set[Work] = set()
+        """What was put back to be committed one by one: some of it is poisonous."""
+        self.apart_until = inf
         """Trio time from which on these get ROOM_BUSY instead."""
         self.resolving = False
         self.store_down = False

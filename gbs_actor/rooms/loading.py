@@ -145,7 +145,7 @@ class Loading:
         read = partial(self._store.delta, version.id, version.epoch, version.revision)
         delta = await self.while_serving(read)
         if delta is None:
-            self._replace_board(None)
+            await self.reload()  # there may be another one of this name
         else:
             await self.install(delta, begun)
 

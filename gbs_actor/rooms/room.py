@@ -80,10 +80,12 @@ class Room:
                 await self._confirm()
                 continue
             compared = False
-            apart = handle.one_by_one > 0
-            work = handle.mailbox.take_work(1 if apart else self._config.batch_size)
+            if handle.apart:  # some of it may have been replied to in an outage, or as a mark
+                handle.apart = {each for each in handle.apart if not each.replied}
+            work = handle.mailbox.take_work(1 if handle.apart else self._config.batch_size)
             if work:
-                handle.one_by_one = max(0, handle.one_by_one - 1)
+                apart = work[0] in handle.apart
+                handle.apart.discard(work[0])
                 await self._batches.run(Batch.of(work, apart=apart))
             await subscriptions.send_due()  # behind the edits: it can wait, they cannot
             if len(handle.mailbox) or handle.behind or handle.restart_requested:

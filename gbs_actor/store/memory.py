@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import count, islice
@@ -224,7 +232,7 @@ class MemoryStore:
         stored = self._by_id.get(retreat_id)
         return {} if stored is None else stored.select(ids)
 
-    async def reserve_memo_ids(self, count: int) -> range:
+    async def reserve_memo_ids(self, count: int) -> Sequence[int]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if count < 1:
             raise ValueError("at least one memo id must be reserved")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -356,7 +356,7 @@ class Store(Protocol):
         """Return the log entries of these command ids, if there are any."""
         ...
 
-    async def reserve_memo_ids(self, count: int) -> range:
+    async def reserve_memo_ids(self, count: int) -> Sequence[int]:
         """Reserve ``count`` fresh memo ids; unused ones are never assigned.
 
         :raises ValueError: ``count`` is not positive.

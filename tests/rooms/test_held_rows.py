@@ -103,6 +103,38 @@ async def test_a_row_that_is_known_to_be_held_holds_nobody_up_again(
         assert it.store.commits_sent == commits + 3
 
 
+class _InsertedElsewhereStore(_Store):
+    """Somebody's commits wait for a row that :meth:`held_rows` does not see, as it is new."""
+
+    culprit: int | None = None
+
+    async def commit(self, attempt: Attempt) -> Delta | None:
+        if any(
+            row.id == self.culprit for change in attempt.changes for row in change.registrations
+        ):
+            await trio.sleep(0.2)
+            raise RowsLocked("another program inserts the same")
+        return await super().commit(attempt)
+
+
+async def test_what_is_committed_one_by_one_is_forgotten_if_it_is_answered_otherwise(
+    autojump_clock: MockClock,
+) -> None:
+    async with room(_InsertedElsewhereStore) as it:
+        assert isinstance(it.store, _InsertedElsewhereStore)
+        it.store.culprit = 7
+        handle = it.node.supervisor._handles["winter"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.together, *[AssignNumber(n, 1) for n in (7, 8, 2, 4, 6)])
+            while not handle.apart:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            it.store.begin_outage()
+        it.store.culprit = None
+        it.store.end_outage()
+        await trio.sleep(60)
+        assert codes(await it.together(AssignNumber(8, 2), AssignNumber(2, 2))) == [None, None]
+
+
 class _HeldBehindAMissStore(_Store):
     """Another program holds the retreat once a server wants to lock it."""
 

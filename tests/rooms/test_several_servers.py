@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from itertools import count
@@ -41,6 +43,7 @@ from tests.bus.hub import Hub
 
 from .nodes import UNSEEN, Node, nodes
 from .peers import Client, Lineups, Rows
+from .retreats import small_seed
 from .world import code
 
 ID = UUID(int=7)
@@ -324,6 +327,46 @@ async def test_a_room_that_loses_its_retreat_or_its_epoch_ends_what_it_cannot_br
         await trio.sleep(0.5)
         assert viewer.aborted
         assert other.subscriber.room_slug is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_retreat_that_is_made_again_is_loaded_and_knows_nothing_of_the_former(
+    autojump_clock: MockClock, count: int
+) -> None:
+    async with nodes(count) as (node, *_):
+        client, command_id = await node.client(1), UUID(int=5)
+        await client.ask(AssignNumber(7, 1), command_id=command_id)
+        await node.store.delete_retreat("winter")
+        await node.store.import_retreat(small_seed("winter"))
+        await trio.sleep(10)
+        assert client.aborted
+        client.hang_up()
+        client.aborted = False
+        await client.join("winter")
+        assert 7 not in client.rows
+        answer = await client.ask(AssignNumber(7, 1), command_id=command_id)
+        assert code(answer) is Code.NOT_FOUND
+
+
+async def test_what_a_restore_has_lost_is_decided_anew_in_the_next_epoch(
+    autojump_clock: MockClock,
+) -> None:
+    async with nodes(1) as (node,):
+        client, command_id = await node.client(1), UUID(int=5)
+        stored = node.store._by_slug["winter"]
+        backup = copy.deepcopy(stored)
+        await client.ask(AssignNumber(7, 1), command_id=command_id)
+        for field in dataclasses.fields(stored):
+            setattr(stored, field.name, getattr(backup, field.name))
+        await node.store.new_epoch("winter")
+        await trio.sleep(10)
+        assert client.aborted
+        client.hang_up()
+        client.aborted = False
+        await client.join("winter")
+        assert client.rows[7]["gbsNumber"] is None
+        answer = accepted(await client.ask(AssignNumber(7, 1), command_id=command_id))
+        assert (answer.repeated, client.rows[7]["gbsNumber"]) == (False, 1)
 
 
 async def test_a_command_in_an_epoch_that_has_ended_is_decided_in_the_next(

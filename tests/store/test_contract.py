@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -494,7 +494,7 @@ class TestMemos:
         assert retreat.registrations[3].memo is None
 
     async def test_reserved_memo_ids_are_fresh_and_disjoint(self, desk: Desk) -> None:
-        taken: list[range] = []
+        taken: list[Sequence[int]] = []
 
         async def reserve() -> None:
             taken.append(await desk.store.reserve_memo_ids(50))

@@ -394,6 +394,25 @@ class TestCommitting:
         assert len(mine) == 50 * 100
         assert not mine & others
 
+    async def test_memo_ids_may_be_far_apart_and_taken(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        await Desk.of(postgres)
+        sequence = "user_retreat_registration_memo_id_seq"
+        await ask(outside, f"ALTER SEQUENCE {sequence} INCREMENT BY 50")
+        first = await postgres.reserve_memo_ids(3)
+        await ask(
+            outside,
+            "INSERT INTO user_retreat_registration_memo"
+            " (id, registration_id, kind, text, color, author_id, created_at, updated_at)"
+            " SELECT id, 1, 'ADMIN', '', '', 1, now(), now()"
+            " FROM generate_series($1::bigint, $1::bigint + 5000) AS id",
+            first[-1] + 1,
+        )
+        ids = await postgres.reserve_memo_ids(3)
+        assert len({*first, *ids}) == 6
+        assert ids[0] > first[-1] + 5000
+
 
 class TestDbConnection:
     async def test_a_failed_block_rolls_its_transaction_back(self, outside: DbConnection) -> None:

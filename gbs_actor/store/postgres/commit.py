@@ -217,12 +217,14 @@ class Commits:
                 )
             except ServerRefused as error:
                 await roll_back(connection)
-                if error.sqlstate == _CHANGED_OUTSIDE:
+                if error.sqlstate == _CHANGED_OUTSIDE or _contradicts(error):
                     # Not in the transaction: the caller has its delta already.
                     ids = _registration_ids(writes)
-                    await self._outside.absorb_first(attempt.retreat_id, ids, connection, deadline)
-                    raise RowsLocked(f"another program had rows of a commit: {error}") from None
-                if _contradicts(error):
+                    absorbed = await self._outside.absorb_first(
+                        attempt.retreat_id, ids, connection, deadline
+                    )
+                    if absorbed or error.sqlstate == _CHANGED_OUTSIDE:
+                        raise RowsLocked(f"another program had rows of a commit: {error}") from None
                     raise CommitRefused(str(error)) from None
                 raise await _meaning(error, attempt, fetch) from None
         except (ConnectionLost, ServerRefused) as error:

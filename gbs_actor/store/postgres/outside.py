@@ -172,18 +172,23 @@ class Outside:
         registration_ids: Collection[int],
         connection: DbConnection,
         deadline: float,
-    ) -> None:
+    ) -> bool:
         """Absorb what was noted of some registrations, and of others as far as they fit in.
 
         What is noted of them still, transactions hold that are open.
+
+        :returns: whether anything was absorbed.
         """
+        changed = False
         if not self._database.lease.held:
-            return
+            return changed
         first = frozenset(registration_ids)
         for noted in await _noted((retreat_id,), connection, deadline):
             ids = sorted(noted.ids, key=lambda id_: id_ not in first)
             count = len(first.intersection(ids))
-            await self._absorb_parts(replace(noted, ids=ids), count, connection, deadline)
+            done, _ = await self._absorb_parts(replace(noted, ids=ids), count, connection, deadline)
+            changed |= done
+        return changed
 
     async def _absorb_parts(
         self,
@@ -213,6 +218,9 @@ class Outside:
                 (row,) = await connection.fetch(
                     _ABSORB, retreat_id, ids[start:end], deadline=deadline
                 )
+            except ConnectionLost:
+                self._changed.add(retreat_id)  # perhaps
+                raise
             except ServerRefused as error:
                 # It stays noted. Other retreats, and reading this one, do not depend on it. Whoever
                 # has the lock may be another server that absorbs the same.

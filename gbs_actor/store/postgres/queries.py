@@ -145,7 +145,14 @@ SELECT count(*) AS pruned FROM pruned
 
 PRUNED_REVISION = "SELECT pruned_revision FROM retreat WHERE id = $1"
 
-RESERVE_MEMO_IDS = "SELECT lineup_reserve_memo_ids($1) AS lowest"
+DRAW_MEMO_IDS = """
+SELECT id FROM (
+    SELECT nextval(pg_get_serial_sequence('user_retreat_registration_memo', 'id')) AS id
+        FROM generate_series(1, $1)
+) AS drawn
+    WHERE NOT EXISTS (SELECT FROM user_retreat_registration_memo AS memo WHERE memo.id = drawn.id)
+"""
+"""Those that memos have already, as after a restore, are left out."""
 
 WRITE_CHECK = "SELECT lineup_write_check()"
 

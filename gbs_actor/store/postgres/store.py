@@ -65,6 +65,8 @@ MIGRATION_WAIT: Final = 60.0
 """Seconds that a migration waits, in all, for other programs to release their locks."""
 PRUNE_CHUNK: Final = 1_000
 """How many log entries one transaction of a pruning removes at most."""
+_MEMO_ID_DRAWS: Final = 12
+"""How often memo ids are drawn, each time twice as many, until enough of them are free."""
 
 
 class PostgresStore:
@@ -296,12 +298,17 @@ class PostgresStore:
         entries = [queries.log_entry(row) for row in rows]
         return {entry.command_id: entry for entry in entries}
 
-    async def reserve_memo_ids(self, count: int) -> range:
+    async def reserve_memo_ids(self, count: int) -> Sequence[int]:
         """See :class:`~gbs_actor.store.protocol.Store`."""
         if count < 1:
             raise ValueError("at least one memo id must be reserved")
-        rows = await self._database.fetch(queries.RESERVE_MEMO_IDS, count)
-        return range(rows[0]["lowest"], rows[0]["lowest"] + count)
+        ids: list[int] = []
+        for doublings in range(_MEMO_ID_DRAWS):
+            rows = await self._database.fetch(queries.DRAW_MEMO_IDS, count << doublings)
+            ids.extend(row["id"] for row in rows)
+            if len(ids) >= count:
+                return ids[:count]
+        raise StoreUnavailable("the sequence of memo ids is far behind the memos that there are")
 
     async def log(
         self, retreat_id: int, *, after_revision: int = 0, limit: int = 1_000

@@ -59,7 +59,7 @@ def of_rooms(rooms: RoomSupervisor) -> Iterator[Bound]:
     for room in rooms._handles.values():
         config, mailbox = room.config, room.mailbox
         # A refused batch goes back into the mailbox, whatever has come meanwhile.
-        size = config.mailbox_size + room.one_by_one
+        size = config.mailbox_size + len(room.apart)
         yield "queued commands", mailbox._commands, size
         yield "queued marks", mailbox._marks, size
         if room.batch is not None:
