@@ -183,7 +183,7 @@ class All:
 
     async def memo_ids(self) -> Iterator[int]:
         """Return the same fresh ids from every store."""
-        ids = [await store.reserve_memo_ids(24) for store in self.stores]
+        ids = [list(await store.reserve_memo_ids(24)) for store in self.stores]
         assert ids == [ids[0]] * len(ids)
         return iter(ids[0])
 
