@@ -503,7 +503,7 @@ class TestSessionsThatEnd:
     async def test_a_lock_that_is_not_free_in_time_cannot_be_had_which_is_no_outage(
         self, database_url: str, outside: DbConnection
     ) -> None:
-        async with PostgresStore.open(database_url, commit_timeout=0.4, pool_size=2) as store:
+        async with PostgresStore.open(database_url, commit_timeout=2, pool_size=2) as store:
             desk = await Desk.of(store)
             async with locked_retreats(outside):
                 with pytest.raises(RowsLocked, match="another program holds"):
