@@ -176,6 +176,18 @@ class TestRowsOfOthers:
                     await retreat.commit(desk.attempt(changes))
         await desk.commit(changes)
 
+    async def test_under_the_lock_a_row_that_another_program_has_removed_is_no_contradiction(
+        self, postgres: PostgresStore, outside: DbConnection
+    ) -> None:
+        desk = await Desk.of(postgres)
+        memo_id = desk.memo_id(WITH_MEMO)
+        changes = await desk.decide(UpdateMemo(memo_id, "복도", ""))
+        await ask(outside, "DELETE FROM user_retreat_registration_memo WHERE id = $1", memo_id)
+        with pytest.raises(RowsLocked):
+            async with postgres.locked(desk.retreat_id, desk.board.epoch, 0) as retreat:
+                await retreat.commit(desk.attempt(changes))
+        assert (await desk.loaded()).registrations[1].memo is None
+
     async def test_a_new_registration_does_not_wait_for_a_locked_retreat(
         self, postgres: PostgresStore, outside: DbConnection
     ) -> None:
