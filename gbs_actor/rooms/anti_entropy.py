@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 ALL_INTERVAL: Final = 5.0
 """Seconds after which a single server compares all rooms with the store, not only those of which it
-has absorbed something: whoever loads or reads a retreat may have absorbed it, too."""
+has absorbed something: another process may have, as ``gbs-actor reload`` does."""
 TOO_FAR_BEHIND: Final = 5.0
 """Seconds by which a comparison of one of several servers may be late, beyond its interval."""
 

@@ -82,15 +82,13 @@ class Hub:
         self, node: str, limit: int = 10_000, may_send: Callable[[], bool] | None = None
     ) -> NodeBus:
         """Return the bus of a node."""
-        if may_send is None:
-            may_send = lambda: node not in self.frozen  # noqa: E731
         return NodeBus(
             "memory",
             partial(self.subscribe, node),
             node=node,
             interval=INTERVAL,
             limit=limit,
-            may_send=may_send,
+            may_send=may_send or (lambda: node not in self.frozen),
             environment=self._environment,
         )
 

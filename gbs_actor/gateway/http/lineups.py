@@ -72,7 +72,7 @@ def _uncached(body: bytes) -> Response:
 def _revisions(held: ETags) -> dict[str, int]:
     """Return the highest revision of each epoch that a client has by its entity tags."""
     revisions: dict[str, int] = {}
-    for etag in filter(None, held.as_set(include_weak=True)):  # None: one that is malformed
+    for etag in filter(None, held.as_set(include_weak=True)):  # None: an empty one
         epoch, _, revision = etag.rpartition("-")
         if _DIGITS.fullmatch(revision):
             revisions[epoch] = max(int(revision), revisions.get(epoch, 0))

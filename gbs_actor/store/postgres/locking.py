@@ -64,13 +64,10 @@ class Locks:
                 delta = await self._deltas.fetch(
                     connection, LOCK, retreat_id, epoch, revision, deadline=deadline
                 )
-            except ServerRefused as error:
-                if error.sqlstate == LOCK_NOT_AVAILABLE:
-                    raise RowsLocked(
-                        f"another program holds the row of retreat {retreat_id}"
-                    ) from None
-                raise StoreUnavailable(f"the retreat cannot be locked: {error}") from None
-            except ConnectionLost as error:
+            except (ServerRefused, ConnectionLost) as error:
+                if isinstance(error, ServerRefused) and error.sqlstate == LOCK_NOT_AVAILABLE:
+                    message = f"another program holds the row of retreat {retreat_id}"
+                    raise RowsLocked(message) from None
                 raise StoreUnavailable(f"the retreat cannot be locked: {error}") from None
             if delta is None:
                 raise StoreUnavailable(f"there is no retreat {retreat_id}")

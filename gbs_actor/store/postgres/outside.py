@@ -97,7 +97,7 @@ class Outside:
     async def absorb(self) -> set[int]:
         """See :meth:`Store.absorb() <gbs_actor.store.protocol.Store.absorb>`.
 
-        Where nothing was noted it costs one read of an empty table.
+        Where nothing was noted it costs one query of empty tables.
         """
         await self._database.read(partial(self.absorb_all, None))
         changed, self._changed = self._changed, set()
@@ -105,20 +105,19 @@ class Outside:
 
     async def absorb_all(
         self, retreat_ids: Collection[int] | None, connection: DbConnection, deadline: float
-    ) -> set[int]:
-        """Absorb what was noted of retreats; return those that have another revision by it.
+    ) -> bool:
+        """Absorb what was noted of retreats; return whether anything was.
 
         In transactions of :data:`REGISTRATIONS_AT_ONCE`: nobody waits for all of it.
 
         :param retreat_ids: ``None``: all.
         """
-        changed: set[int] = set()
+        changed = False
         if not self._database.lease.held:
             return changed
         for noted in await _noted(retreat_ids, connection, deadline):
             done, _ = await self._absorb_parts(noted, len(noted.ids), connection, deadline)
-            if done:
-                changed.add(noted.retreat_id)
+            changed |= done
         return changed
 
     async def absorb_briefly(
